@@ -1,0 +1,1 @@
+"""Decision records, segments, Merkle tree, checkpoints (to come)."""

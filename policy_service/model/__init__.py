@@ -1,0 +1,1 @@
+"""The nouns: requests, facts, decisions, reasons, addresses, spans and diagnostics. Frozen; they know nobody."""

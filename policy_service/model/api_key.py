@@ -1,0 +1,57 @@
+"""The spelling of an API key: `<prefix>_<id:12><secret:22><crc:6>`, base62, CRC-32 over all before it.
+
+The checksum finds typing mistakes and lets secret scanners tell a key from noise; it protects nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from typing import Final
+
+import msgspec
+
+DEFAULT_PREFIX: Final = "psx"
+ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+ID_LENGTH: Final = 12
+SECRET_LENGTH: Final = 22
+CRC_LENGTH: Final = 6
+PREFIX: Final = re.compile(r"[a-z]{2,10}", re.ASCII)
+KEY_ID: Final = re.compile(rf"[0-9A-Za-z]{{{ID_LENGTH}}}", re.ASCII)
+_KEY: Final = re.compile(r"([a-z]{2,10})_([0-9A-Za-z]{12})([0-9A-Za-z]{22})([0-9A-Za-z]{6})", re.ASCII)
+
+
+class ApiKeyText(msgspec.Struct, frozen=True):
+    """The parts of a well-formed key. Well-formed does not mean known, valid or allowed anything."""
+
+    prefix: str
+    id: str
+    secret: str
+
+    def __repr__(self) -> str:
+        """Never the secret."""
+        return f"ApiKeyText(prefix={self.prefix!r}, id={self.id!r})"
+
+
+def checksum(text: str) -> str:
+    """CRC-32 of ASCII text as six base62 digits, most significant first."""
+    number = zlib.crc32(text.encode("ascii"))
+    digits = []
+    for _ in range(CRC_LENGTH):
+        number, digit = divmod(number, 62)
+        digits.append(ALPHABET[digit])
+    return "".join(reversed(digits))
+
+
+def format_api_key(prefix: str, key_id: str, secret: str) -> str:
+    """The text that its holder is shown, once."""
+    body = f"{prefix}_{key_id}{secret}"
+    return body + checksum(body)
+
+
+def parse_api_key(text: str) -> ApiKeyText | None:
+    """The parts of a well-formed key with the right checksum, else None. The prefix is not judged here."""
+    match = _KEY.fullmatch(text)
+    if match is None or checksum(text[:-CRC_LENGTH]) != match.group(4):
+        return None
+    return ApiKeyText(match.group(1), match.group(2), match.group(3))

@@ -1,0 +1,1 @@
+"""Use cases: what callers, authors, administrators and auditors do. Knows the clock only as a port."""

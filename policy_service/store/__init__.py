@@ -1,0 +1,1 @@
+"""The facts in a database: tables, migrations, and the feed of changes."""
