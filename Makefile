@@ -1,0 +1,75 @@
+# `make help` lists the targets. Everything runs from a bare checkout: CPython 3.11+, make and pip are enough.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DATA ?= data
+PORT ?= 8000
+SERVICE := $(BIN)/policy-service
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo-keys test check lint format types imports dependencies property conformance e2e mutation bench docs lock
+
+help: ## Show this help
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(READY): requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "needs CPython 3.11 or newer; set PYTHON=…" >&2; exit 2; }
+	@echo "setting up $(VENV) (a minute or two) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: $(READY) ## Install runtime and development tools into .venv
+
+run: $(READY) ## Serve on 127.0.0.1:8000, with a demo data directory in ./data when there is none
+	@test -e $(DATA)/policy.db && $(SERVICE) demo --data-dir $(DATA) --port $(PORT) || $(SERVICE) init --demo --data-dir $(DATA) --port $(PORT)
+	@exec $(SERVICE) serve --data-dir $(DATA) --port $(PORT) --policies policies
+
+demo-keys: $(READY) ## Issue fresh demo keys for ./data
+	@$(SERVICE) demo --fresh-keys --data-dir $(DATA) --port $(PORT)
+
+test: $(READY) ## Every test, real databases and servers included
+	@$(PYTEST) -n 2 --dist worksteal
+
+check: lint types imports dependencies docs ## Everything that CI checks besides the tests
+
+lint: $(READY) ## Style and likely bugs
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: $(READY) ## Rewrite the code in the house's format
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+types: $(READY) ## Static types
+	@$(BIN)/mypy
+
+imports: $(READY) ## The house's walls
+	@$(BIN)/lint-imports
+
+dependencies: $(READY) ## Every import declared, every dependency used and explained
+	@$(BIN)/deptry policy_service
+
+property: $(READY) ## The theorems alone, with their branch coverage of model, language, engine and emitted code
+	@$(BIN)/python -m tests.property.cover
+
+conformance: $(READY) ## Cases through oracle, engine and HTTP
+	@$(PYTEST) tests/conformance
+
+e2e: $(READY) ## Real servers, real databases
+	@$(PYTEST) tests/e2e
+
+mutation: $(READY) ## Mutants of the engine against the theorems (long)
+	@$(BIN)/mutmut run
+
+bench: $(READY) ## Print the figures
+	@$(BIN)/python -m bench
+
+docs: $(READY) ## Check the documentation: links, settings, examples
+	@$(PYTEST) -q tests/docs
+
+lock: $(READY) ## Pin the dependencies anew
+	@$(BIN)/python -m piptools compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links -o requirements/runtime.lock pyproject.toml
+	@$(BIN)/python -m piptools compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --extra dev -c requirements/runtime.lock -o requirements/dev.lock pyproject.toml
