@@ -1,0 +1,197 @@
+"""API keys: issue, show, list, revoke. The text of a key is shown once, by `create_key`, and stored nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from policy_service.model.api_key import KEY_ID, format_api_key
+from policy_service.model.canonical import canonical_text
+from policy_service.model.errors import RequestError, StoreError
+from policy_service.model.facts import ApiKey, PrincipalKind, SecretSlot, ServicePrincipal, User
+from policy_service.model.instants import MAX_NS, MIN_NS
+from policy_service.model.names import OWN_SCOPES, SCOPE
+from policy_service.service.administration.allowlist import canonical_cidrs
+from policy_service.service.administration.desk import Desk, existing_workspace
+from policy_service.service.callers import Caller
+from policy_service.service.checks import check_id, check_labels, check_text, near, shown
+from policy_service.service.effects import draft, put
+from policy_service.service.ports import FactReader
+from policy_service.service.results import Found, Page, Planned, Written
+
+MAX_SCOPES = 200
+MAX_CIDRS = 100
+
+
+class NewKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What a new key is to be.
+
+    Args:
+        not_before, expires_at: nanoseconds UTC; valid is `not_before ≤ now < expires_at`. None: no bound.
+        cidrs: the only source addresses it may be used from; empty: any.
+    """
+
+    principal_kind: PrincipalKind
+    principal_id: str
+    scopes: Sequence[str]
+    not_before: int | None = None
+    expires_at: int | None = None
+    cidrs: Sequence[str] = ()
+    labels: dict[str, str] = {}
+
+
+class IssuedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key just made, and its text, which cannot be had again."""
+
+    written: Written[ApiKey]
+    api_key: ApiKey
+    text: str
+
+    def __repr__(self) -> str:
+        """Never the text."""
+        return f"IssuedKey(api_key={self.api_key!r})"
+
+
+class KeyAdministration(Desk):
+    """Create, show, list and revoke keys."""
+
+    def create_key(self, caller: Caller, workspace: str, new: NewKey) -> IssuedKey:
+        """Issue a key for a principal of the workspace.
+
+        Raises:
+            RequestError: 400 `unknown_scope`, `invalid_scopes` (none, or too many), `unknown_principal`,
+                `invalid_expiry`, `invalid_cidr`, `duplicate_cidr`, `too_many_entries`, `invalid_labels`,
+                `invalid_id`; 404 `not_found` (the workspace).
+            StoreError: `no_policy`, where a scope is none of the service's own.
+        """
+        self._enter(caller, workspace)
+        now = self._clock.now()
+        made, text = self._mint(_described(workspace, new, now))
+        sealed = self._sealed(made, text)
+
+        def plan(reader: FactReader) -> Planned[ApiKey]:
+            existing_workspace(reader, workspace)
+            _check_principal(reader, made)
+            self._check_scopes(reader, made.scopes)
+            if reader.get(ApiKey, made.key()) is not None:
+                raise StoreError("key_id_collision", "a fresh key id is taken already; try again")
+            change = draft("create", made, [put(made)], workspace=workspace, sealed=sealed)
+            return Planned(draft=change, fact=made, created=True)
+
+        return IssuedKey(written=self._write(caller, now, plan), api_key=made, text=text)
+
+    def get_key(self, caller: Caller, workspace: str, key_id: str) -> Found[ApiKey]:
+        """One key, without its secret. Raises RequestError 404 `not_found`."""
+        self._enter(caller, workspace)
+        _check_key_id(key_id)
+        revision = self._store.head()
+        return Found(fact=self._store.read(lambda reader: _existing_key(reader, workspace, key_id)), revision=revision)
+
+    def list_keys(
+        self,
+        caller: Caller,
+        workspace: str,
+        *,
+        principal: tuple[PrincipalKind, str] | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> Page[ApiKey]:
+        """The keys of a workspace, revoked and expired ones too, by id; those of one principal when named."""
+        self._enter(caller, workspace)
+        where: dict[str, object] = {}
+        if principal is not None:
+            where = {"principal_kind": principal[0], "principal_id": check_id("principal", principal[1])}
+        return self._list(workspace, ApiKey, cursor=cursor, limit=limit, **where)
+
+    def revoke_key(self, caller: Caller, workspace: str, key_id: str, *, reason: str = "") -> Written[ApiKey]:
+        """End every secret of a key for good. Nothing changes for one that is revoked. Raises 404 `not_found`."""
+        self._enter(caller, workspace)
+        _check_key_id(key_id)
+        check_text("`reason`", reason)
+        now = self._clock.now()
+
+        def plan(reader: FactReader) -> Planned[ApiKey]:
+            before = _existing_key(reader, workspace, key_id)
+            if before.revoked_at is not None:
+                return Planned(draft=None, fact=before)
+            after = msgspec.structs.replace(before, revoked_at=now, revoke_reason=reason or None)
+            return Planned(draft=draft("revoke", after, [put(after, before)], workspace=workspace), fact=after)
+
+        return self._write(caller, now, plan)
+
+    def _mint(self, described: ApiKey) -> tuple[ApiKey, str]:
+        """Give a described key its id, its first secret slot and its text."""
+        key_id = self._ids.key_id()
+        slot = SecretSlot(number=1, pepper_id=self._peppers.current, created_at=described.created_at)
+        text = format_api_key(self._prefix, key_id, self._ids.secret())
+        return msgspec.structs.replace(described, id=key_id, slots=(slot,)), text
+
+    def _sealed(self, key: ApiKey, text: str) -> str:
+        """The verifier of the last slot, as a change carries it: canonical JSON, never shown."""
+        slot = key.slots[-1]
+        verifier = self._peppers.verifier(slot.pepper_id, text).hex()
+        return canonical_text({"verifiers": {key.id: {str(slot.number): verifier}}})
+
+    def _check_scopes(self, reader: FactReader, scopes: Sequence[str]) -> None:
+        foreign = [scope for scope in scopes if scope not in OWN_SCOPES]
+        known = self._policy(reader).scopes if foreign else {}
+        for scope in foreign:
+            if scope not in known:
+                hint = near(scope, [*known, *OWN_SCOPES]) or "; `scopes.yaml` declares the scopes"
+                raise RequestError("unknown_scope", f"the active policy declares no scope `{scope}`{hint}")
+
+
+def _described(workspace: str, new: NewKey, now: int) -> ApiKey:
+    """The key asked for, checked as far as that needs no facts; without id and secret."""
+    if not 1 <= len(new.scopes) <= MAX_SCOPES:
+        raise RequestError("invalid_scopes", f"a key needs from 1 to {MAX_SCOPES} scopes")
+    if len(new.cidrs) > MAX_CIDRS:
+        raise RequestError("too_many_entries", f"a key holds at most {MAX_CIDRS} cidrs")
+    _check_validity(new, now)
+    return ApiKey(
+        id="",
+        workspace=workspace,
+        principal_kind=new.principal_kind,
+        principal_id=check_id("principal", new.principal_id),
+        scopes=tuple(sorted({check_id("scope", scope, SCOPE) for scope in new.scopes})),
+        slots=(),
+        created_at=now,
+        not_before=new.not_before,
+        expires_at=new.expires_at,
+        cidrs=canonical_cidrs(new.cidrs, "cidrs"),
+        labels=check_labels(new.labels),
+    )
+
+
+def _check_validity(new: NewKey, now: int) -> None:
+    bounds = [instant for instant in (new.not_before, new.expires_at) if instant is not None]
+    if not all(MIN_NS <= instant <= MAX_NS for instant in bounds):
+        raise RequestError("invalid_expiry", "an instant lies outside the years 0001 to 9999")
+    if new.expires_at is None:
+        return
+    if new.expires_at <= now:
+        raise RequestError("invalid_expiry", "`expires_at` is past already; name an instant to come")
+    if new.not_before is not None and new.expires_at <= new.not_before:
+        raise RequestError("invalid_expiry", "`expires_at` must be later than `not_before`")
+
+
+def _check_principal(reader: FactReader, key: ApiKey) -> None:
+    entity = User if key.principal_kind == "user" else ServicePrincipal
+    if reader.get(entity, (key.workspace, key.principal_id)) is None:
+        what = "user" if key.principal_kind == "user" else "service principal"
+        raise RequestError("unknown_principal", f"there is no {what} `{key.principal_id}`; make it first")
+
+
+def _check_key_id(key_id: str) -> None:
+    if not KEY_ID.fullmatch(key_id):
+        raise RequestError("invalid_id", f"{shown(key_id)} is not the id of a key: 12 letters and digits")
+
+
+def _existing_key(reader: FactReader, workspace: str, key_id: str) -> ApiKey:
+    existing_workspace(reader, workspace)
+    key = reader.get(ApiKey, (key_id,))
+    # Another workspace's key is not to be told from none.
+    if key is None or key.workspace != workspace:
+        raise RequestError("not_found", f"there is no key `{key_id}` here", status=404)
+    return key

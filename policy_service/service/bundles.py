@@ -1,0 +1,145 @@
+"""Bundles: published policy files, which of them decides, and their linked programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from policy_service.engine.program import Program, compile_policy
+from policy_service.language.load import load_policy
+from policy_service.language.policy import Policy
+from policy_service.model.errors import PolicyErrors, RequestError, StoreError
+from policy_service.model.facts import ActiveBundle, Bundle
+from policy_service.service.cache import Cache
+from policy_service.service.callers import Caller
+from policy_service.service.checks import shown
+from policy_service.service.commits import commit
+from policy_service.service.effects import draft, put
+from policy_service.service.ports import Clock, FactReader, FactStore
+from policy_service.service.results import Found, Planned, Written
+
+CACHED = 8
+"""How many bundles stay loaded and linked: the active one, and those that authors go back and forth between."""
+
+
+class Bundles:
+    """Publishes and activates bundles; gives their policies and programs. Thread-safe.
+
+    It is the engine's ProgramSource.
+    """
+
+    def __init__(self, store: FactStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._policies: Cache[Policy] = Cache(CACHED)
+        self._programs: Cache[Program] = Cache(CACHED)
+
+    def program(self, digest: str) -> Program:
+        """The linked program of a published bundle. Cost: a look-up, or loading and linking the first time.
+
+        Raises:
+            StoreError: `bundle_missing`, `bundle_damaged`, `bundle_unreadable`.
+        """
+        return self._programs.get(digest, lambda: compile_policy(self.policy(digest)))
+
+    def policy(self, digest: str) -> Policy:
+        """The policy of a published bundle. Raises as `program` does."""
+        return self._policies.get(digest, lambda: _load(digest, self.files(digest)))
+
+    def policy_in(self, reader: FactReader, digest: str) -> Policy:
+        """The same, read within a transaction that is open already."""
+        return self._policies.get(digest, lambda: _load(digest, reader.bundle_files(digest)))
+
+    def files(self, digest: str) -> dict[str, str] | None:
+        """The text of a bundle by relative path; None when it was never published."""
+        return self._store.read(lambda reader: reader.bundle_files(digest))
+
+    def get_bundle(self, caller: Caller, digest: str) -> Found[Bundle]:
+        """A published bundle. Any caller may see it: every answer names its digest. Raises 404 `not_found`."""
+        revision = self._store.head()
+        bundle = self._store.read(lambda reader: reader.get(Bundle, (digest,)))
+        if bundle is None:
+            raise _not_published(digest)
+        return Found(fact=bundle, revision=revision)
+
+    def active(self) -> str | None:
+        """The digest of the bundle that decides; None while there is none."""
+        found = self._store.read(lambda reader: reader.get(ActiveBundle, ("active",)))
+        return None if found is None else found.digest
+
+    def publish(self, caller: Caller, files: Mapping[str, str], *, note: str = "") -> Written[Bundle]:
+        """Store rule files under the digest of their meaning. They do not decide anything yet.
+
+        Files of the same meaning as a published bundle change nothing: the first text stays.
+
+        Raises:
+            PolicyErrors: the files have mistakes; all of them.
+            RequestError: 403 `operator_only`.
+        """
+        _operator_only(caller)
+        policy = load_policy(files)
+        digest = policy.digest
+        made = Bundle(
+            digest=digest, content_sha256=self._store.put_bundle(digest, files), published_at=self._clock.now()
+        )
+
+        def plan(reader: FactReader) -> Planned[Bundle]:
+            there = reader.get(Bundle, (digest,))
+            if there is not None:
+                return Planned(draft=None, fact=there)
+            change = draft("publish", made, [put(made)], workspace=None, note=note)
+            return Planned(draft=change, fact=made, created=True)
+
+        return commit(self._store, caller, made.published_at, plan)
+
+    def activate(self, caller: Caller, digest: str, *, note: str = "") -> Written[ActiveBundle]:
+        """Let a published bundle decide from now on.
+
+        Raises:
+            RequestError: 403 `operator_only`; 404 `not_found`, it was never published.
+            StoreError: it cannot be linked; then nothing changed.
+        """
+        _operator_only(caller)
+        after = ActiveBundle(digest=digest)
+
+        def plan(reader: FactReader) -> Planned[ActiveBundle]:
+            if reader.get(Bundle, (digest,)) is None:
+                raise _not_published(digest)
+            before = reader.get(ActiveBundle, after.key())
+            if before == after:
+                return Planned(draft=None, fact=after)
+            change = msgspec.structs.replace(
+                draft("activate", after, [put(after, before)], workspace=None, note=note),
+                action="bundle.activate",
+                subject=digest,
+            )
+            return Planned(draft=change, fact=after, created=before is None)
+
+        if self.files(digest) is not None:
+            # Linked before the lock is taken: a bundle that no worker could link must never become active.
+            self.program(digest)
+        return commit(self._store, caller, self._clock.now(), plan)
+
+
+def _operator_only(caller: Caller) -> None:
+    if not caller.is_operator:
+        raise RequestError("operator_only", "bundles are the operator's; use a key of workspace `system`", status=403)
+
+
+def _not_published(digest: str) -> RequestError:
+    return RequestError("not_found", f"there is no bundle {shown(digest)}; publish it first", status=404)
+
+
+def _load(digest: str, files: Mapping[str, str] | None) -> Policy:
+    if files is None:
+        raise StoreError("bundle_missing", f"bundle `{digest}` is not in the store; restore the store from a backup")
+    try:
+        policy = load_policy(files)
+    except PolicyErrors as error:
+        raise StoreError(
+            "bundle_unreadable", f"bundle `{digest}` does not load with this version: {error.diagnostics[0]}"
+        ) from error
+    if policy.digest != digest:
+        raise StoreError("bundle_damaged", f"the files of bundle `{digest}` have another digest, `{policy.digest}`")
+    return policy

@@ -1,0 +1,129 @@
+"""Peppers: the keys under which the secrets of API keys are hashed. They live in a file, never in the database.
+
+Source: design, semantics 12; RFC 2104 (HMAC).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from policy_service.model.errors import StoreError, UsageError
+
+PEPPER_BYTES: Final = 32
+_MAX_FILE_BYTES: Final = 64 * 1024
+_FINGERPRINT: Final = b"policy-service fingerprint v1\0"
+
+
+class Peppers:
+    """Peppers by id, one of them current. New secrets are hashed under the current one."""
+
+    def __init__(self, current: str, peppers: Mapping[str, bytes]) -> None:
+        if current not in peppers:
+            raise UsageError("damaged_pepper", f"the current pepper `{current}` is not among the peppers")
+        self.current = current
+        self._peppers = dict(peppers)
+        # Derived, so that a fingerprint can never serve as a verifier.
+        self._fingerprint_key = hmac.digest(self._peppers[current], _FINGERPRINT, hashlib.sha256)
+
+    def __repr__(self) -> str:
+        """The ids alone."""
+        return f"Peppers(current={self.current!r}, ids={sorted(self._peppers)!r})"
+
+    def knows(self, pepper_id: str) -> bool:
+        """Whether this pepper is loaded."""
+        return pepper_id in self._peppers
+
+    def verifier(self, pepper_id: str, key_text: str) -> bytes:
+        """HMAC-SHA-256 of the whole key text under one pepper: 32 bytes.
+
+        Raises:
+            StoreError: `pepper_not_loaded`.
+        """
+        pepper = self._peppers.get(pepper_id)
+        if pepper is None:
+            raise StoreError(
+                "pepper_not_loaded", f"pepper `{pepper_id}` is not loaded; add it to the pepper file and restart"
+            )
+        return hmac.digest(pepper, key_text.encode(), hashlib.sha256)
+
+    def fingerprint(self, text: str) -> str:
+        """A keyed fingerprint of any text, 16 hexadecimal digits: tells equal keys in a log, and reveals none."""
+        digest = hmac.digest(self._fingerprint_key, text.encode("utf-8", "surrogatepass"), hashlib.sha256)
+        return digest.hex()[:16]
+
+    @classmethod
+    def create(cls, path: Path) -> Peppers:
+        """Make a pepper file with one fresh pepper, mode 0600, its folder made with 0700.
+
+        Raises:
+            UsageError: `pepper_exists`: a pepper is never overwritten, all keys would die with it.
+        """
+        pepper = secrets.token_bytes(PEPPER_BYTES)
+        document = {"current": "p1", "peppers": {"p1": pepper.hex()}}
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            raise UsageError("pepper_exists", f"`{path}` exists; a pepper is never overwritten") from None
+        except OSError as error:
+            raise UsageError("unwritable_pepper", f"cannot write `{path}`: {_reason(error)}") from None
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return cls("p1", {"p1": pepper})
+
+    @classmethod
+    def load(cls, path: Path) -> Peppers:
+        """Read a pepper file.
+
+        Raises:
+            UsageError: `missing_pepper`, `loose_pepper` (others may read the file or write its folder),
+                `damaged_pepper`, `unreadable_pepper`.
+        """
+        try:
+            _refuse_loose_modes(path)
+            with path.open("rb") as file:
+                content = file.read(_MAX_FILE_BYTES + 1)
+        except FileNotFoundError:
+            raise UsageError(
+                "missing_pepper", f"there is no pepper at `{path}`; restore it from a backup, or run `init`"
+            ) from None
+        except OSError as error:
+            raise UsageError("unreadable_pepper", f"cannot read `{path}`: {_reason(error)}") from None
+        return _parse(content, path)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or "input or output failed").lower()
+
+
+def _refuse_loose_modes(path: Path) -> None:
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise UsageError("loose_pepper", f"others may read `{path}`; run `chmod 600 {path}`")
+    if stat.S_IMODE(path.parent.stat().st_mode) & 0o077:
+        raise UsageError("loose_pepper", f"others may enter `{path.parent}`; run `chmod 700 {path.parent}`")
+
+
+def _parse(content: bytes, path: Path) -> Peppers:
+    # The content must never reach a message or a chained traceback: it is the secret.
+    damaged = UsageError("damaged_pepper", f"`{path}` is not a pepper file; restore it from a backup")
+    document: Any = None
+    try:
+        document = msgspec.json.decode(content)
+        peppers = {str(name): bytes.fromhex(text) for name, text in document["peppers"].items()}
+        current = str(document["current"])
+    except (ValueError, TypeError, KeyError, AttributeError, msgspec.DecodeError):
+        raise damaged from None
+    if current not in peppers or any(len(pepper) != PEPPER_BYTES for pepper in peppers.values()):
+        raise damaged
+    return Peppers(current, peppers)

@@ -1,0 +1,125 @@
+"""What the use cases need from outside, as protocols: the store of facts, the clock, ids, and the decision sink."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from policy_service.model.changes import Change, ChangeDraft
+from policy_service.model.decision import Decision
+from policy_service.model.facts import Fact, Key
+from policy_service.model.request import Request
+from policy_service.service.callers import Caller
+
+F = TypeVar("F", bound=Fact)
+T = TypeVar("T")
+
+
+class FactReader(Protocol):
+    """The facts as one transaction sees them."""
+
+    def get(self, entity: type[F], key: Key) -> F | None:
+        """The fact with this key, or None."""
+        ...
+
+    def find(self, entity: type[F], *, after: Key | None = None, limit: int | None = None, **where: object) -> list[F]:
+        """Facts whose fields equal `where`, in key order, from the first key past `after`, at most `limit`."""
+        ...
+
+    def bundle_files(self, digest: str) -> dict[str, str] | None:
+        """The text of a stored bundle, by relative path; None when there is no such bundle."""
+        ...
+
+
+class FactStore(Protocol):
+    """The database of facts. Synchronous and thread-safe; database trouble is a StoreError."""
+
+    def commit(self, plan: Callable[[FactReader], ChangeDraft | None], *, actor: str, now: int) -> Change | None:
+        """Run `plan` under the write lock, apply its effects and append the change, in one transaction.
+
+        Whatever `plan` raises rolls back and passes through. A plan of None changes nothing.
+        """
+        ...
+
+    def read(self, query: Callable[[FactReader], T]) -> T:
+        """The result of `query` on one consistent view of the facts."""
+        ...
+
+    def put_bundle(self, digest: str, files: Mapping[str, str]) -> str:
+        """Store the text of a bundle, idempotently; the SHA-256 of the content."""
+        ...
+
+    def head(self) -> int:
+        """The last committed revision; 0 for an empty store."""
+        ...
+
+    def changes_after(self, revision: int, limit: int) -> list[Change]:
+        """Up to `limit` changes from `revision + 1` on, without gaps."""
+        ...
+
+    def version_token(self) -> object:
+        """A value that differs once something was committed. Cheap."""
+        ...
+
+    def facts(self) -> Iterator[Fact]:
+        """Every fact of every table."""
+        ...
+
+
+class Clock(Protocol):
+    """The one source of time."""
+
+    def now(self) -> int:
+        """Nanoseconds since 1970-01-01T00:00:00Z."""
+        ...
+
+
+class IdSource(Protocol):
+    """Where new names and secrets come from. Adapters draw them from the operating system's randomness."""
+
+    def decision_id(self) -> str:
+        """A name for one decision, unique for ever."""
+        ...
+
+    def key_id(self) -> str:
+        """The public id of a new API key: 12 base62 characters."""
+        ...
+
+    def secret(self) -> str:
+        """The secret of a new API key: 22 base62 characters, 130 bits."""
+        ...
+
+    def binding_id(self) -> str:
+        """The id of a new role binding."""
+        ...
+
+
+class Decided(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision as it is to be recorded. No secret is in it.
+
+    Args:
+        caller: who asked.
+        batch_id: shared by the decisions of one batch, which saw one snapshot and one `now`.
+        request_id: the caller's own id for this item, if it gave one.
+        key_fingerprint: keyed fingerprint of a presented key that is not known; None otherwise.
+        explained: whether the caller asked for the steps.
+    """
+
+    decision_id: str
+    caller: Caller
+    request: Request
+    decision: Decision
+    batch_id: str | None = None
+    request_id: str | None = None
+    key_fingerprint: str | None = None
+    explained: bool = False
+
+
+class DecisionSink(Protocol):
+    """Where decisions are recorded before they are answered."""
+
+    def record(self, decided: Sequence[Decided]) -> None:
+        """Return only when all are durable. StoreError otherwise: then nobody gets an answer."""
+        ...

@@ -1,0 +1,128 @@
+"""This process's copy of the facts: a snapshot that follows the store's changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from policy_service.engine.ports import ProgramSource
+from policy_service.engine.snapshot import Snapshot
+from policy_service.model.changes import Change
+from policy_service.model.errors import RequestError, StoreError
+from policy_service.model.facts import ActiveBundle
+from policy_service.service.ports import Clock, FactStore
+
+BATCH = 500
+"""Changes read at a time."""
+
+WAIT_NS = 250_000_000
+"""How long a request with `min_revision` may wait for the snapshot."""
+
+
+class Replica:
+    """The snapshot, and how it is brought up to date.
+
+    Reading changes and linking programs (`prepare`) may happen in any thread; `apply` and every use of the snapshot
+    belong to one thread (the event loop's). A store that contradicts its own hash chain ends the replica for good.
+    """
+
+    def __init__(self, store: FactStore, programs: ProgramSource) -> None:
+        self._store = store
+        self._programs = programs
+        self._snapshot = Snapshot(programs)
+        self._failure: StoreError | None = None
+
+    @property
+    def revision(self) -> int:
+        """The last change that the snapshot has seen."""
+        return self._snapshot.revision
+
+    @property
+    def failure(self) -> StoreError | None:
+        """Why this replica stopped for good; None while it is sound."""
+        return self._failure
+
+    def view(self) -> Snapshot:
+        """The snapshot, for deciding.
+
+        Raises:
+            StoreError: `store_diverged`, for ever once the change feed contradicted itself.
+        """
+        if self._failure is not None:
+            raise self._failure
+        return self._snapshot
+
+    def prepare(self, limit: int = BATCH) -> list[Change]:
+        """Read the next changes and link the programs they activate. Touches no snapshot; safe in any thread."""
+        changes = self._store.changes_after(self._snapshot.revision, limit)
+        for digest in _activated(changes)[-1:]:
+            self._programs.program(digest)
+        return changes
+
+    def apply(self, changes: Sequence[Change]) -> int:
+        """Advance the snapshot by prepared changes; those it has already seen are skipped. The new revision."""
+        snapshot = self.view()
+        for change in changes:
+            if change.revision > snapshot.revision:
+                self._apply_one(snapshot, change)
+        return snapshot.revision
+
+    def _apply_one(self, snapshot: Snapshot, change: Change) -> None:
+        try:
+            snapshot.apply(change)
+        except StoreError as error:
+            if error.code == "store_diverged":
+                self._failure = error
+            raise
+
+    def catch_up(self) -> int:
+        """Apply every change there is now. The revision reached."""
+        while changes := self.prepare():
+            self.apply(changes)
+            if len(changes) < BATCH:
+                break
+        return self.view().revision
+
+    def reach(self, revision: int | None, clock: Clock) -> None:
+        """Catch up until the snapshot has seen `revision`, for at most 250 ms. None asks for nothing.
+
+        Raises:
+            RequestError: 400 `revision_unknown`, the store has no such revision.
+            StoreError: `stale`, not reached in time; details: `retry_after_s`.
+        """
+        if revision is None or self.view().revision >= revision:
+            return
+        refuse_unknown_revision(revision, self._store.head())
+        deadline = clock.now() + WAIT_NS
+        while self.revision < revision:
+            changes = self.prepare()
+            if not changes or clock.now() >= deadline:
+                raise stale(revision, self.revision)
+            self.apply(changes)
+
+
+def _activated(changes: Sequence[Change]) -> list[str]:
+    return [
+        effect.after["digest"]
+        for change in changes
+        for effect in change.effects
+        if effect.entity == ActiveBundle.entity and effect.after is not None
+    ]
+
+
+def refuse_unknown_revision(revision: int, head: int) -> None:
+    """Raise RequestError 400 `revision_unknown` for a revision ahead of the store's head."""
+    if revision > head:
+        raise RequestError(
+            "revision_unknown",
+            f"revision {revision} does not exist yet, the last one is {head}; use one that this service returned",
+            {"head": head},
+        )
+
+
+def stale(revision: int, reached: int) -> StoreError:
+    """The answer when the snapshot did not reach a wanted revision in time."""
+    return StoreError(
+        "stale",
+        f"the facts of this worker are at revision {reached}, not yet at {revision}; try again in a second",
+        {"revision": reached, "retry_after_s": 1},
+    )

@@ -1,0 +1,31 @@
+"""Everything the API and the commands work with, in one frozen bundle. Bootstrap builds it; nothing else does."""
+
+from __future__ import annotations
+
+import msgspec
+
+from policy_service.service.administration import Administration
+from policy_service.service.bundles import Bundles
+from policy_service.service.callers import Gate
+from policy_service.service.credentials import Credentials
+from policy_service.service.decisions import Decisions
+from policy_service.service.follower import Follower
+from policy_service.service.ports import Clock, FactStore
+from policy_service.service.replica import Replica
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """The use cases and what they stand on.
+
+    `follower` must be made on, and belongs to, one event loop; `replica` is that loop's too.
+    """
+
+    store: FactStore
+    clock: Clock
+    bundles: Bundles
+    replica: Replica
+    follower: Follower
+    credentials: Credentials
+    gate: Gate
+    decisions: Decisions
+    administration: Administration
