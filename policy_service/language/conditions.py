@@ -1,0 +1,133 @@
+"""Conditions of rule files: compiled against what the file may see, problems reported where the author wrote them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from policy_service.language.attributes import Declared
+from policy_service.language.cel.compiler import ConditionCompiler, Problem
+from policy_service.language.ir import And, Condition, Expr, Has, Not, Or
+from policy_service.language.offsets import source_indexes
+from policy_service.language.places import Place
+from policy_service.language.policy import Attribute
+from policy_service.language.report import quoted
+from policy_service.language.variables import ATTRIBUTE_PREFIX, CONTEXT_PREFIX
+from policy_service.language.yaml_nodes import Scalar
+from policy_service.language.yaml_text import line_starts, locate_by
+from policy_service.model.address import Network
+from policy_service.model.spans import Span
+
+_COMMENT: Final = re.compile(r"[ \t]+#")
+
+
+class Environment:
+    """What every condition of a load can see: context and networks. Attributes come per resource type.
+
+    Args:
+        networks: None when networks.yaml is unreadable.
+    """
+
+    def __init__(self, context: Declared, networks: dict[str, tuple[Network, ...]] | None) -> None:
+        self._context = context
+        self._networks = networks
+
+    def reader(self, attributes: Declared | None) -> ConditionReader:
+        """A reader of conditions on one resource type; None: on every type, so that no attribute can be read."""
+        compiler = ConditionCompiler(
+            attributes=None if attributes is None else attributes.attributes,
+            context=self._context.attributes,
+            networks=self._networks or {},
+        )
+        return ConditionReader(compiler, tuple(self._unjudged(attributes)))
+
+    def _unjudged(self, attributes: Declared | None) -> Iterator[re.Pattern[str]]:
+        if self._networks is None:
+            yield re.compile("inNetwork")
+        yield from _mentions(self._context, CONTEXT_PREFIX)
+        if attributes is not None:
+            yield from _mentions(attributes, ATTRIBUTE_PREFIX)
+
+
+def _mentions(declared: Declared, prefix: str) -> Iterator[re.Pattern[str]]:
+    """Patterns of conditions that read something whose declaration is already reported."""
+    if declared.broken is None:
+        yield re.compile(re.escape(prefix.removesuffix(".")))
+    for name in sorted(declared.broken or ()):
+        yield re.compile(re.escape(prefix + name) + r"\b")
+
+
+class ConditionReader:
+    """Reads the conditions that share one set of attributes."""
+
+    def __init__(self, compiler: ConditionCompiler, unjudged: tuple[re.Pattern[str], ...]) -> None:
+        self._compiler = compiler
+        self._unjudged = unjudged
+
+    def read(self, place: Place) -> Condition | None:
+        """The condition, or None when it is no good; its errors and warnings are reported."""
+        text = place.text("a condition")
+        if text is None or any(pattern.search(text) for pattern in self._unjudged):
+            return None
+        condition, problems = self._compiler.compile(text)
+        if problems:
+            _report(place, problems)
+        return condition
+
+
+def _report(place: Place, problems: tuple[Problem, ...]) -> None:
+    node = place.node
+    assert isinstance(node, Scalar)
+    indexes = source_indexes(node, place.source.text)
+    starts = line_starts(place.source.text)
+    hint = _comment_hint(node, place.source.text)
+    for problem in problems:
+        first = min(max(problem.offset, 0), len(indexes) - 1)
+        last = min(max(problem.end_offset, first + 1), len(indexes) - 1)
+        line, column = locate_by(starts, indexes[first])
+        end_line, end_column = locate_by(starts, max(indexes[last], indexes[first]))
+        span = Span(place.source.file, line, column, end_line, end_column)
+        message = problem.message + (hint if problem.severity == "error" else "")
+        place.source.report.add(problem.code, message, span, place.path, problem.severity)
+
+
+def _comment_hint(node: Scalar, text: str) -> str:
+    """A plain condition that contains ` #` ends there: its author should hear why the rest is missing."""
+    if node.style == "plain" and _COMMENT.match(text, node.end.index):
+        return " (` #` begins a comment here; put the condition in quotes or in a `|` block if it is part of it)"
+    return ""
+
+
+def warn_omittable(place: Place, condition: Condition, attributes: tuple[Attribute, ...]) -> None:
+    """Warn of `has(x) &&` where an unsatisfied condition opens the door and the caller may leave x out.
+
+    Args:
+        attributes: those that the condition can read; one with a default or from the store is not the caller's.
+    """
+    safe = {ATTRIBUTE_PREFIX + one.name for one in attributes if one.has_default or one.from_store}
+    for path in sorted(frozenset(_required(condition.expr)) - safe):
+        if path.startswith(ATTRIBUTE_PREFIX):
+            advice = "use `from: store`, declare a default, or write"
+        elif path.startswith(CONTEXT_PREFIX):
+            advice = "write"
+        else:
+            continue
+        message = f"a caller who leaves out {quoted(path)} is not stopped here; {advice} `!has({path}) || …`"
+        place.warn("omittable-guard", message)
+
+
+def _required(expr: Expr) -> Iterator[str]:
+    """The paths guarded by `has(x) && …` and not let in by `!has(x) || …`."""
+    positive = set(_leaves(expr))
+    absent = {leaf.operand.path for leaf in positive if isinstance(leaf, Not) and isinstance(leaf.operand, Has)}
+    return (leaf.path for leaf in positive if isinstance(leaf, Has) and leaf.path not in absent)
+
+
+def _leaves(expr: Expr) -> Iterator[Expr]:
+    """What `&&` and `||` combine."""
+    if isinstance(expr, And | Or):
+        yield from _leaves(expr.left)
+        yield from _leaves(expr.right)
+    else:
+        yield expr

@@ -1,0 +1,61 @@
+"""Collecting diagnostics: every mistake of every file, in the author's words."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from policy_service.model.spans import Diagnostic, Severity, Span
+
+_SHOWN: Final = 60
+"""Longer input is shortened in messages, so that each stays one readable line."""
+
+_SUGGESTIONS: Final = 50
+"""Near matches are costly on hostile input; after this many, messages go without."""
+
+
+class Report:
+    """The diagnostics of one load. It only grows; order does not matter, `sorted()` puts them in reading order."""
+
+    def __init__(self) -> None:
+        self._found: list[Diagnostic] = []
+        self._suggestions_left = _SUGGESTIONS
+
+    def add(self, code: str, message: str, span: Span, path: str = "$", severity: Severity = "error") -> None:
+        """Note one mistake (or, with `severity="warning"`, a doubtful thing that does not stop the load)."""
+        self._found.append(Diagnostic(code, message, span, path, severity))
+
+    def has_errors(self) -> bool:
+        return any(diagnostic.severity == "error" for diagnostic in self._found)
+
+    def sorted(self) -> tuple[Diagnostic, ...]:
+        """In reading order, each mistake once."""
+        return tuple(sorted(dict.fromkeys(self._found), key=Diagnostic.sort_key))
+
+    def hint(self, name: str, known: Collection[str]) -> str:
+        """`; did you mean `x`?`, or what there is to choose from, or nothing."""
+        if self._suggestions_left <= 0 or len(name) > _SHOWN:
+            return ""
+        self._suggestions_left -= 1
+        near = near_match(name, known)
+        if near is not None:
+            return f"; did you mean {quoted(near)}?"
+        return f"; known: {listed(known)}" if 0 < len(known) <= 12 else ""
+
+
+def near_match(name: str, known: Collection[str]) -> str | None:
+    """The most similar known name, if any is similar. Cost: linear in the known names, first 2,000 only."""
+    matches = difflib.get_close_matches(name, sorted(known)[:2000], n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def quoted(text: str) -> str:
+    """User input in back-ticks, on one line, shortened."""
+    shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return "`" + "".join(char if char.isprintable() else repr(char)[1:-1] for char in shown) + "`"
+
+
+def listed(names: Iterable[str]) -> str:
+    """`a`, `b`, `c`, sorted."""
+    return ", ".join(quoted(name) for name in sorted(names))

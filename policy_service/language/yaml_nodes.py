@@ -1,0 +1,50 @@
+"""The parts of a YAML file with their exact places. Columns count code points; indexes are code points of the text."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+Style = Literal["plain", "single", "double", "literal", "folded"]
+
+
+class Mark(NamedTuple):
+    """A place in the text; all three 0-based."""
+
+    index: int
+    line: int
+    column: int
+
+
+class Scalar(msgspec.Struct, frozen=True):
+    """A scalar as written: `value` is its text with quotes, escapes and folding undone; nothing is converted."""
+
+    value: str
+    style: Style
+    start: Mark
+    end: Mark
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One member of a mapping."""
+
+    key: Scalar
+    value: Node
+
+
+class Mapping(msgspec.Struct, frozen=True):
+    """Members in the order written. Keys are unique: a second one was reported and left out."""
+
+    entries: tuple[Entry, ...]
+    start: Mark
+    end: Mark
+
+
+class Sequence(msgspec.Struct, frozen=True):
+    items: tuple[Node, ...]
+    start: Mark
+    end: Mark
+
+
+Node = Scalar | Mapping | Sequence
