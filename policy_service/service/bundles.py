@@ -56,7 +56,8 @@ class Bundles:
         return self._store.read(lambda reader: reader.bundle_files(digest))
 
     def get_bundle(self, caller: Caller, digest: str) -> Found[Bundle]:
-        """A published bundle. Any caller may see it: every answer names its digest. Raises 404 `not_found`."""
+        """A published bundle, for the operator. Raises RequestError 403 `operator_only`, 404 `not_found`."""
+        _operator_only(caller)
         revision = self._store.head()
         bundle = self._store.read(lambda reader: reader.get(Bundle, (digest,)))
         if bundle is None:

@@ -61,7 +61,7 @@ def is_clean(text: str) -> bool:
 
 
 def check_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
-    """A JSON object within bounds (16 KiB, 8 levels, 64-bit integers, finite numbers); `invalid_attributes` otherwise."""
+    """A JSON object of at most 16 KiB, 8 levels, 64-bit and finite numbers; `invalid_attributes` otherwise."""
     problem = _json_problem(attributes, MAX_JSON_DEPTH)
     if problem is None and len(canonical_text(attributes).encode()) > MAX_JSON_BYTES:
         problem = f"they are larger than {MAX_JSON_BYTES // 1024} KiB"

@@ -114,8 +114,9 @@ class Decisions:
         For the local command alone: no caller from outside may name a key it cannot show. `ask.key` is ignored.
         """
         snapshot = self._replica.view()
-        key = snapshot.api_key(key_id)
-        credential = UNKNOWN if key is None else Credential("verified", key_id, key.slots[-1].number)
+        known = snapshot.api_key(key_id) is not None
+        # No slot: no secret was shown, so no secret's grace period is judged either.
+        credential = Credential("verified", key_id) if known else UNKNOWN
         return explain(_as_request(credential, ask), snapshot, self._clock.now() if now is None else now)
 
     def _reach(self, ask: Ask) -> PolicyServiceError | None:

@@ -62,10 +62,9 @@ class Follower:
             raise stale(revision, self._replica.revision) from None
 
     async def run(self) -> None:
-        """Follow until cancelled. Trouble is logged once per kind and kept in `trouble`; it never ends the loop,
-        but for a diverged store, which no retry can mend."""
+        """Follow until cancelled. Trouble is logged once per kind and kept in `trouble`; it does not end the loop."""
         seen: object = None
-        while self._replica.failure is None:
+        while True:
             seen = await self._look(seen)
             await asyncio.sleep(self._interval_s)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from policy_service.engine.ports import ProgramSource
@@ -14,6 +15,8 @@ from policy_service.service.ports import Clock, FactStore
 BATCH = 500
 """Changes read at a time."""
 
+DIVERGED = "store_diverged"
+
 WAIT_NS = 250_000_000
 """How long a request with `min_revision` may wait for the snapshot."""
 
@@ -22,7 +25,10 @@ class Replica:
     """The snapshot, and how it is brought up to date.
 
     Reading changes and linking programs (`prepare`) may happen in any thread; `apply` and every use of the snapshot
-    belong to one thread (the event loop's). A store that contradicts its own hash chain ends the replica for good.
+    belong to one thread (the event loop's).
+
+    A committed change that cannot be taken stops all deciding: whoever answered on would knowingly use old facts. That
+    lasts until the change can be taken, or for ever where the store contradicts its own hash chain.
     """
 
     def __init__(self, store: FactStore, programs: ProgramSource) -> None:
@@ -38,14 +44,14 @@ class Replica:
 
     @property
     def failure(self) -> StoreError | None:
-        """Why this replica stopped for good; None while it is sound."""
+        """Why this replica decides nothing; None while it is sound."""
         return self._failure
 
     def view(self) -> Snapshot:
         """The snapshot, for deciding.
 
         Raises:
-            StoreError: `store_diverged`, for ever once the change feed contradicted itself.
+            StoreError: why the last committed change could not be taken; `store_diverged` for ever.
         """
         if self._failure is not None:
             raise self._failure
@@ -55,24 +61,31 @@ class Replica:
         """Read the next changes and link the programs they activate. Touches no snapshot; safe in any thread."""
         changes = self._store.changes_after(self._snapshot.revision, limit)
         for digest in _activated(changes)[-1:]:
-            self._programs.program(digest)
+            # A bundle that cannot be had is `apply`'s to tell, which knows what that means for deciding.
+            with contextlib.suppress(StoreError):
+                self._programs.program(digest)
         return changes
 
     def apply(self, changes: Sequence[Change]) -> int:
-        """Advance the snapshot by prepared changes; those it has already seen are skipped. The new revision."""
-        snapshot = self.view()
-        for change in changes:
-            if change.revision > snapshot.revision:
-                self._apply_one(snapshot, change)
-        return snapshot.revision
+        """Advance the snapshot by prepared changes; those it has already seen are skipped. The new revision.
 
-    def _apply_one(self, snapshot: Snapshot, change: Change) -> None:
+        Raises:
+            StoreError: a change cannot be taken; those before it were.
+        """
+        if self._failure is not None and self._failure.code == DIVERGED:
+            raise self._failure
+        for change in changes:
+            if change.revision > self._snapshot.revision:
+                self._take(change)
+        return self._snapshot.revision
+
+    def _take(self, change: Change) -> None:
         try:
-            snapshot.apply(change)
+            self._snapshot.apply(change)
         except StoreError as error:
-            if error.code == "store_diverged":
-                self._failure = error
+            self._failure = error
             raise
+        self._failure = None
 
     def catch_up(self) -> int:
         """Apply every change there is now. The revision reached."""
