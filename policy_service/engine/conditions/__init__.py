@@ -1,0 +1,1 @@
+"""Conditions: emission and interpretation of `language.ir` trees."""

@@ -1,0 +1,34 @@
+"""The decision: a pure function of a request, a snapshot and an instant."""
+
+from __future__ import annotations
+
+from policy_service.engine.program import Program
+from policy_service.engine.snapshot import Snapshot
+from policy_service.model.decision import Decision
+from policy_service.model.errors import StoreError
+from policy_service.model.request import Request
+
+
+def decide(request: Request, snapshot: Snapshot, now: int) -> Decision:
+    """Allow or deny, with one reason, under the snapshot's active policy.
+
+    Args:
+        now: nanoseconds UTC.
+
+    Raises:
+        StoreError: `no_policy` where no bundle is active.
+
+    Cost: about 2 µs; it does not grow with the number of rules.
+    """
+    return active_program(snapshot).decide(request, snapshot, now)
+
+
+def active_program(snapshot: Snapshot) -> Program:
+    """The program that decides on a snapshot.
+
+    Raises:
+        StoreError: `no_policy` where no bundle is active.
+    """
+    if snapshot.program is None:
+        raise StoreError("no_policy", "no policy is active yet; publish and activate one")
+    return snapshot.program

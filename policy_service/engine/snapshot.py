@@ -1,0 +1,149 @@
+"""The snapshot: the facts at a revision, as the fold of changes 1 … revision.
+
+One mutable object, advanced in place by `apply` alone and owned by one thread. It reads nothing but the changes it is
+given and the programs that its ProgramSource holds.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from policy_service.engine.closures import Closures
+from policy_service.engine.fold import DecodedChange, Step, Verifiers, decode, verify
+from policy_service.engine.ports import ProgramSource
+from policy_service.engine.program import Program
+from policy_service.engine.views import WORKSPACE_FACTS, KeyView, WorkspaceView
+from policy_service.model.changes import GENESIS_HASH, Change
+from policy_service.model.facts import ActiveBundle, ApiKey, Fact, Key
+
+_NO_VERIFIERS: Final[Verifiers] = {}
+
+
+class Snapshot:
+    """Facts, indexed for decisions.
+
+    Attributes:
+        revision, chain_hash: of the last change applied; 0 and `GENESIS_HASH` before the first.
+        bundle, program: the active bundle's digest and program; None before the first activation.
+        keys: views of all keys by id; for the generated code.
+
+    INVARIANT: after any sequence of changes it answers as a fresh fold of them does (test_snapshot: incremental fold).
+    """
+
+    __slots__ = (
+        "_closures",
+        "_facts",
+        "_programs",
+        "_verifiers",
+        "_workspaces",
+        "bundle",
+        "chain_hash",
+        "keys",
+        "program",
+        "revision",
+    )
+
+    def __init__(self, programs: ProgramSource) -> None:
+        self._programs = programs
+        self._facts: defaultdict[str, dict[Key, Fact]] = defaultdict(dict)
+        self._verifiers: dict[str, Verifiers] = {}
+        self._workspaces: dict[str, WorkspaceView] = {}
+        self._closures = Closures(None)
+        self.keys: dict[str, KeyView] = {}
+        self.revision = 0
+        self.chain_hash = GENESIS_HASH
+        self.bundle: str | None = None
+        self.program: Program | None = None
+
+    def apply(self, change: Change) -> None:
+        """Advance by one change, whole or not at all.
+
+        Raises:
+            StoreError: `store_diverged` where the change is not the intact successor of the last one; the
+                ProgramSource's own where it activates a bundle that cannot be had. Nothing has changed then.
+        """
+        verify(change, after_revision=self.revision, after_hash=self.chain_hash)
+        decoded = decode(change)
+        program = self._program_after(decoded)
+        for step in decoded.steps:
+            self._take(step)
+        self._keep_verifiers(decoded)
+        if program is not self.program:
+            self._activate(program)
+        self.revision, self.chain_hash = change.revision, change.hash
+
+    def fact(self, entity: str, key: Key) -> Fact | None:
+        """One fact by entity name and key."""
+        return self._facts[entity].get(key)
+
+    def facts(self) -> Iterator[Fact]:
+        """Every fact, by entity in order of first appearance; no order within."""
+        for table in self._facts.values():
+            yield from table.values()
+
+    def api_key(self, key_id: str) -> ApiKey | None:
+        """One key by its public id."""
+        view = self.keys.get(key_id)
+        return view.fact if view else None
+
+    def verifiers(self, key_id: str) -> Verifiers:
+        """Secret verifiers of a key by slot number; empty where the change feed came without its secrets."""
+        return self._verifiers.get(key_id, _NO_VERIFIERS)
+
+    def workspace(self, workspace_id: str) -> WorkspaceView:
+        """The view of a workspace; an empty one where nothing is known of it."""
+        view = self._workspaces.get(workspace_id)
+        if view is None:
+            view = self._workspaces[workspace_id] = WorkspaceView(self._closures)
+        return view
+
+    def closure_of(self, key: KeyView) -> frozenset[str]:
+        """The key's scopes and all they imply, kept in the view until the active bundle changes."""
+        key.closure = self._closures.scopes(key.scopes)
+        return key.closure
+
+    def _program_after(self, decoded: DecodedChange) -> Program | None:
+        program = self.program
+        for step in decoded.steps:
+            if step.entity == ActiveBundle.entity:
+                active = step.after
+                program = self._programs.program(active.digest) if isinstance(active, ActiveBundle) else None
+        return program
+
+    def _take(self, step: Step) -> None:
+        """Put one fact in, or out; the views follow."""
+        table = self._facts[step.entity]
+        before = table.pop(step.key, None)
+        if step.after is not None:
+            table[step.key] = step.after
+        if step.entity == ApiKey.entity:
+            self._take_key(step.key[0], step.after)
+        elif type(before or step.after) in WORKSPACE_FACTS:
+            self.workspace(step.key[0]).replace(before, step.after)
+
+    def _take_key(self, key_id: str, after: Fact | None) -> None:
+        self.keys.pop(key_id, None)
+        if isinstance(after, ApiKey):
+            self.keys[key_id] = KeyView(after, self.workspace(after.workspace))
+
+    def _keep_verifiers(self, decoded: DecodedChange) -> None:
+        """Merge the verifiers a change brought; keep those of slots that its keys still have."""
+        touched = {step.key[0] for step in decoded.steps if step.entity == ApiKey.entity} | set(decoded.verifiers)
+        for key_id in touched:
+            merged: Mapping[int, bytes] = {**self.verifiers(key_id), **decoded.verifiers.get(key_id, {})}
+            view = self.keys.get(key_id)
+            self._verifiers.pop(key_id, None)
+            if view is not None:
+                self._verifiers[key_id] = {slot: merged[slot] for slot in sorted(merged) if slot in view.slots}
+
+    def _activate(self, program: Program | None) -> None:
+        """Another program decides from here on: all that depended on the last one is forgotten."""
+        self.program = program
+        self.bundle = program.digest if program else None
+        self._closures = Closures(program.policy if program else None)
+        for workspace in self._workspaces.values():
+            workspace.use(self._closures)
+        for key in self.keys.values():
+            key.closure = None
