@@ -1,0 +1,117 @@
+"""The FastAPI application: it routes, and turns every error into a problem document. The work is done elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+
+from policy_service.api.decide import DecisionPoint
+from policy_service.api.entrance import Entrance, EntranceSettings
+from policy_service.api.meters import Meters
+from policy_service.api.office import Office
+from policy_service.api.openapi import document, security
+from policy_service.api.routes import add_decide_routes, add_documentation, add_operation_routes, add_v1_routes
+from policy_service.api.site import Site
+from policy_service.api.trouble import Bugs, http_problem
+from policy_service.model.errors import StoreError
+from policy_service.model.names import SYSTEM_WORKSPACE
+from policy_service.service.callers import Caller
+from policy_service.service.services import Services
+
+_LOG: Final = logging.getLogger(__name__)
+_DESCRIPTION: Final = "A policy decision point for API keys. A deny is a 200: act on `decision`."
+_NO_TELEMETRY: Final[Any] = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""FastAPI's own telemetry nearly doubles the cost of a request; ours is `/metrics`."""
+
+
+class Application(FastAPI):
+    """FastAPI, with the OpenAPI document that our own reading of bodies needs."""
+
+    legacy_header: str | None = None
+
+    def openapi(self) -> dict[str, Any]:
+        """The document, made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = document(self, self.legacy_header)
+        return self.openapi_schema
+
+
+def create_app(
+    services: Services, *, local_actor: str | None = None, settings: EntranceSettings | None = None
+) -> FastAPI:
+    """The whole application.
+
+    Args:
+        services: built by bootstrap, for the event loop that will run this.
+        local_actor: `local:<uid>` for an application inside a local command: it asks for no keys, and whoever speaks
+            to it is the operator. Never serve such an application on a socket.
+        settings: the older header and trusted proxies; None for the defaults.
+    """
+    chosen = settings or EntranceSettings()
+    legacy = chosen.legacy.name if chosen.legacy else None
+    site = _site(services, chosen, local_actor)
+    app = Application(
+        title="policy-service",
+        version=_version(),
+        description=_DESCRIPTION,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
+        lifespan=lambda _: _following(services),
+    )
+    app.legacy_header = legacy
+    app.state.site = site
+    app.add_middleware(Bugs)
+    app.add_exception_handler(HTTPException, http_problem)
+    needed = security(legacy)
+    add_decide_routes(app, site, needed)
+    add_v1_routes(app, site, needed)
+    add_operation_routes(app, site)
+    add_documentation(app, legacy)
+    return app
+
+
+def _site(services: Services, settings: EntranceSettings, local_actor: str | None) -> Site:
+    local = None if local_actor is None else Caller(actor=local_actor, workspace=SYSTEM_WORKSPACE, is_operator=True)
+    meters = Meters()
+    entrance = Entrance(services.gate, services.replica, settings, local)
+    point = DecisionPoint(entrance, services.decisions, services.replica, meters)
+    return Site(services, entrance, point, Office(entrance, services), meters)
+
+
+@contextlib.asynccontextmanager
+async def _following(services: Services) -> AsyncIterator[None]:
+    """Read the facts before the first request where that is possible, and follow the changes until the end."""
+    try:
+        await services.follower.catch_up()
+    except StoreError as error:
+        _LOG.error("cannot read the facts yet: %s [%s]", error.message, error.code)
+    task = asyncio.create_task(services.follower.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _version() -> str:
+    try:
+        return version("policy-service")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,96 @@
+"""What an administrative route is: one row of a table, and a small function that does its work in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+from pydantic import BaseModel
+
+from policy_service.api.documents import fact_document
+from policy_service.api.incoming import read_number
+from policy_service.model.names import ADMIN_ORGANIZATION
+from policy_service.service.administration import Administration, Found, Page, Written
+from policy_service.service.bundles import Bundles
+from policy_service.service.callers import Caller
+
+LISTING: Final = ("limit", "cursor")
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One call of an administrative route: everything is read and judged but the facts.
+
+    Args:
+        workspace: the one it is about: named by an operator, else the caller's own.
+        named: the workspace that the query names; None where it names none.
+        body: an instance of the endpoint's model; None where it takes none.
+    """
+
+    administration: Administration
+    bundles: Bundles
+    caller: Caller
+    workspace: str
+    named: str | None
+    path: dict[str, str]
+    query: dict[str, str]
+    body: Any = None
+
+    def paging(self) -> dict[str, Any]:
+        """The arguments that every list takes."""
+        return {"cursor": self.query.get("cursor"), "limit": read_number(self.query, "limit")}
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a call came to. `changed`: it was a write, whose revision this worker must see before it answers."""
+
+    data: Any
+    revision: int
+    next_cursor: str | None = None
+    created: bool = False
+    changed: bool = False
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One administrative route.
+
+    Args:
+        query: the parameters it takes besides `workspace`.
+        statuses: of success, the usual one first.
+        problems: what else it answers than every route does.
+    """
+
+    method: str
+    path: str
+    name: str
+    tag: str
+    summary: str
+    work: Callable[[Call], Outcome]
+    data: Any
+    body: type[BaseModel] | None = None
+    body_required: bool = True
+    query: tuple[str, ...] = ()
+    scope: str | tuple[str, ...] = ADMIN_ORGANIZATION
+    statuses: tuple[int, ...] = (200,)
+    problems: tuple[int, ...] = ()
+    takes_workspace: bool = True
+
+    def parameters(self) -> tuple[str, ...]:
+        """Every query parameter that the route knows."""
+        return (*self.query, "workspace") if self.takes_workspace else self.query
+
+
+def written(result: Written[Any]) -> Outcome:
+    """The outcome of a write; `data` is null after a deletion."""
+    data = None if result.fact is None else fact_document(result.fact)
+    return Outcome(data, result.revision, created=result.created, changed=True)
+
+
+def found(result: Found[Any]) -> Outcome:
+    """The outcome of a look at one fact."""
+    return Outcome(fact_document(result.fact), result.revision)
+
+
+def listed(result: Page[Any], document: Callable[[Any], Any] = fact_document) -> Outcome:
+    """The outcome of a look at a list."""
+    return Outcome([document(item) for item in result.items], result.revision, result.next_cursor)

@@ -1,0 +1,73 @@
+"""What `/metrics` counts. One registry per application; no label holds an id of any tenant."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from policy_service.model.decision import Decision
+from policy_service.model.reasons import REASONS
+
+_BUCKETS: Final = (25e-6, 50e-6, 1e-4, 25e-5, 5e-4, 1e-3, 25e-4, 5e-3, 1e-2, 5e-2, 0.25, 1.0)
+
+
+class Meters:
+    """Counters of decisions and refusals, the time they took, and how fresh the facts are."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._decisions = Counter(
+            "policy_service_decisions_total",
+            "Decisions, by outcome and reason.",
+            ("decision", "reason"),
+            registry=self.registry,
+        )
+        self._refused = Counter(
+            "policy_service_refused_callers_total",
+            "Callers of this service who were not let in, by reason.",
+            ("reason",),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "policy_service_decide_seconds",
+            "Time from a body read to an answer written, by route.",
+            ("route",),
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self._revision = Gauge(
+            "policy_service_revision", "The last change this worker has seen.", registry=self.registry
+        )
+        self._lag = Gauge(
+            "policy_service_lag_revisions",
+            "Committed changes that this worker has not seen yet.",
+            registry=self.registry,
+        )
+        self._reachable = Gauge(
+            "policy_service_store_reachable", "1 while the store can be read, else 0.", registry=self.registry
+        )
+
+    def decided(self, decision: Decision) -> None:
+        """Count one decision."""
+        self._decisions.labels("allow" if decision.allowed else "deny", decision.reason).inc()
+
+    def refused(self, reason: str) -> None:
+        """Count one caller who was not let in. Only reasons of the fixed chain are: the label stays small."""
+        if reason in REASONS:
+            self._refused.labels(reason).inc()
+
+    def took(self, route: str, seconds: float) -> None:
+        """Note how long an answer took."""
+        self._seconds.labels(route).observe(seconds)
+
+    def freshness(self, revision: int, head: int | None) -> None:
+        """Note how fresh the facts are. `head` None: the store cannot be read."""
+        self._revision.set(revision)
+        self._reachable.set(0 if head is None else 1)
+        if head is not None:
+            self._lag.set(max(head - revision, 0))
+
+    def text(self) -> bytes:
+        """Prometheus' text format."""
+        return generate_latest(self.registry)

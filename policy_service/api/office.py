@@ -1,0 +1,83 @@
+"""Runs administrative routes: caller, query, body, then the work in a thread, then this worker's own snapshot."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from policy_service.api.endpoints import Call, Endpoint, Outcome
+from policy_service.api.entrance import Entrance
+from policy_service.api.incoming import Incoming, check_content_type, read_query
+from policy_service.api.json_reader import read_json
+from policy_service.api.replies import Reply, json_reply
+from policy_service.api.validation import validate
+from policy_service.model.errors import StoreError
+from policy_service.service.callers import Caller, target_workspace
+from policy_service.service.services import Services
+
+
+class Office:
+    """One per application."""
+
+    def __init__(self, entrance: Entrance, services: Services) -> None:
+        self.entrance = entrance
+        self._services = services
+
+    async def answer(self, endpoint: Endpoint, incoming: Incoming, path: dict[str, str]) -> Reply:
+        """Judge, read, work, apply, answer.
+
+        Raises:
+            RequestError: 4xx; nothing changed.
+            StoreError: 503; nothing changed, unless the message says so.
+        """
+        caller = self.entrance.admit(incoming, endpoint.scope)
+        call = self._call(endpoint, incoming, path, caller)
+        outcome = await asyncio.to_thread(endpoint.work, call)
+        if outcome.changed:
+            await self._apply(outcome.revision)
+        return json_reply(_envelope(outcome), _status(endpoint, outcome))
+
+    def _call(self, endpoint: Endpoint, incoming: Incoming, path: dict[str, str], caller: Caller) -> Call:
+        query = read_query(incoming.query, endpoint.parameters())
+        named = query.pop("workspace", None)
+        return Call(
+            administration=self._services.administration,
+            bundles=self._services.bundles,
+            caller=caller,
+            workspace=target_workspace(caller, named),
+            named=named,
+            path=path,
+            query=query,
+            body=_body(endpoint, incoming),
+        )
+
+    async def _apply(self, revision: int) -> None:
+        # INVARIANT: the worker that answered a change has applied it
+        # (test_the_answering_worker_has_applied_the_change).
+        try:
+            await self._services.follower.catch_up()
+        except StoreError as error:
+            raise StoreError(
+                error.code,
+                f"the change is committed as revision {revision}, but this worker could not apply it: {error.message}",
+                {"revision": revision},
+            ) from error
+
+
+def _body(endpoint: Endpoint, incoming: Incoming) -> Any:
+    if endpoint.body is None:
+        return None
+    if not incoming.body and not endpoint.body_required:
+        return endpoint.body()
+    check_content_type(incoming)
+    return validate(endpoint.body, read_json(incoming.body))
+
+
+def _status(endpoint: Endpoint, outcome: Outcome) -> int:
+    if outcome.created and 201 in endpoint.statuses:
+        return 201
+    return endpoint.statuses[0]
+
+
+def _envelope(outcome: Outcome) -> dict[str, Any]:
+    return {"data": outcome.data, "revision": outcome.revision, "next_cursor": outcome.next_cursor}

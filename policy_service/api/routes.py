@@ -1,0 +1,148 @@
+"""Puts the routes on the application: each hands its request on and says in the OpenAPI document what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from pydantic import BaseModel
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from policy_service.api.bodies import BatchBody, DecideBody
+from policy_service.api.decide import BATCH, DECIDE, answer_batch, answer_decide, answer_decide_later
+from policy_service.api.docs_page import docs_page
+from policy_service.api.endpoints import Endpoint
+from policy_service.api.incoming import BATCH_LIMIT, Incoming
+from policy_service.api.openapi import parameters, problem_responses, request_body
+from policy_service.api.operations import health_reply, metrics_reply, readiness_reply
+from policy_service.api.replies import Reply
+from policy_service.api.shapes import BatchShape, DecisionShape, Health, Readiness
+from policy_service.api.site import Site
+from policy_service.api.v1_routes import ENDPOINTS
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+Json = dict[str, Any]
+
+_EVERYWHERE: Final = (400, 401, 403, 503)
+_WITH_A_BODY: Final = (413, 415)
+
+
+def add_decide_routes(app: FastAPI, site: Site, security: list[Json]) -> None:
+    """`POST /decide` and `POST /decide/batch`."""
+
+    async def decided(incoming: Incoming) -> Reply:
+        reply = answer_decide(site.point, incoming)
+        return reply or await answer_decide_later(site.point, site.services.follower, incoming)
+
+    async def decide(request: Request) -> Response:
+        return await site.serve(request, lambda incoming: site.timed(DECIDE, decided(incoming)))
+
+    async def decide_batch(request: Request) -> Response:
+        return await site.serve(
+            request,
+            lambda incoming: site.timed(BATCH, answer_batch(site.point, site.services, incoming)),
+            BATCH_LIMIT,
+        )
+
+    add = _adder(app, "decisions", security)
+    add("/decide", decide, "Decide one request. A deny is a 200.", DecisionShape, DecideBody, ("explain",))
+    add("/decide/batch", decide_batch, "Decide 1 to 1000 requests on one snapshot.", BatchShape, BatchBody, ())
+
+
+def _adder(app: FastAPI, tag: str, security: list[Json]) -> Callable[..., None]:
+    def add(
+        path: str, handler: Handler, summary: str, shape: Any, body: type[BaseModel], query: tuple[str, ...]
+    ) -> None:
+        app.add_api_route(
+            path,
+            handler,
+            methods=["POST"],
+            tags=[tag],
+            operation_id=handler.__name__,
+            summary=summary,
+            response_model=shape,
+            responses=problem_responses((*_EVERYWHERE, *_WITH_A_BODY)),
+            openapi_extra=_extra(path, security, query, body),
+        )
+
+    return add
+
+
+def _extra(
+    path: str, security: list[Json], query: tuple[str, ...], body: type[BaseModel] | None, required: bool = True
+) -> Json:
+    extra: Json = {"security": security, "parameters": parameters(path, query)}
+    if body is not None:
+        extra["requestBody"] = request_body(body, required)
+    return extra
+
+
+def add_v1_routes(app: FastAPI, site: Site, security: list[Json]) -> None:
+    """Every row of the table."""
+    for endpoint in ENDPOINTS:
+        _add_endpoint(app, site, security, endpoint)
+
+
+def _add_endpoint(app: FastAPI, site: Site, security: list[Json], endpoint: Endpoint) -> None:
+    async def handler(request: Request) -> Response:
+        async def answer(incoming: Incoming) -> Reply:
+            reply = await site.office.answer(endpoint, incoming, request.path_params)
+            return reply.with_headers(site.entrance.notices(incoming))
+
+        return await site.serve(request, answer)
+
+    usual, *others = endpoint.statuses
+    with_body = _WITH_A_BODY if endpoint.body is not None else ()
+    problems = sorted({*_EVERYWHERE, *endpoint.problems, *with_body})
+    created: dict[int | str, Json] = {status: {"model": endpoint.data, "description": "Created"} for status in others}
+    app.add_api_route(
+        endpoint.path,
+        handler,
+        methods=[endpoint.method],
+        tags=[endpoint.tag],
+        operation_id=endpoint.name,
+        summary=endpoint.summary,
+        status_code=usual,
+        response_model=endpoint.data,
+        responses=created | problem_responses(problems),
+        openapi_extra=_extra(
+            endpoint.path, security, endpoint.parameters(), endpoint.body, required=endpoint.body_required
+        ),
+    )
+
+
+def add_operation_routes(app: FastAPI, site: Site) -> None:
+    """The open paths, but for the documentation."""
+
+    async def healthz() -> Response:
+        return health_reply().response()
+
+    async def readyz() -> Response:
+        return readiness_reply(site.services).response()
+
+    async def metrics() -> Response:
+        return (await metrics_reply(site.services, site.meters)).response()
+
+    def add(path: str, handler: Callable[..., Any], summary: str, **more: Any) -> None:
+        app.add_api_route(
+            path, handler, methods=["GET"], tags=["operations"], operation_id=path[1:], summary=summary, **more
+        )
+
+    text: dict[int | str, Json] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+    add("/healthz", healthz, "The process lives.", response_model=Health)
+    add("/readyz", readyz, "The process can decide.", response_model=Readiness, responses=problem_responses((503,)))
+    add("/metrics", metrics, "Prometheus.", response_class=Response, responses=text)
+
+
+def add_documentation(app: FastAPI, legacy_header: str | None) -> None:
+    """`/docs` and `/openapi.json`. Both are made from what the application says of itself."""
+
+    async def openapi_json(_: Request) -> Response:
+        return JSONResponse(app.openapi())
+
+    async def docs(_: Request) -> Response:
+        return HTMLResponse(docs_page(app.openapi(), legacy_header))
+
+    app.add_route("/openapi.json", openapi_json, include_in_schema=False)
+    app.add_route("/docs", docs, include_in_schema=False)

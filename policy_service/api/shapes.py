@@ -1,0 +1,259 @@
+"""What is answered, for `/openapi.json`: what clients are generated from. Tests hold the answers to them."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+D = TypeVar("D")
+
+
+class Shape(BaseModel):
+    """Base of all answers: every member is always there, and no others are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Mistake(Shape):
+    """One mistake in a body or query."""
+
+    code: str
+    path: str = Field(examples=["$.scope"])
+    detail: str
+
+
+class Problem(BaseModel):
+    """What everything but an answer looks like (RFC 9457). Branch on `code`."""
+
+    type: str = Field(examples=["/docs#invalid_json"])
+    title: str = Field(examples=["Bad Request"])
+    status: int = Field(examples=[400])
+    detail: str
+    code: str = Field(examples=["invalid_json"])
+    errors: list[Mistake] | None = Field(None, description="Every mistake of a body that was read.")
+
+
+class Principal(Shape):
+    """Who a key acts as."""
+
+    kind: Literal["user", "service"]
+    id: str
+
+
+class CheckShape(Shape):
+    """One check of the chain, explained."""
+
+    check: str
+    name: str
+    outcome: Literal["passed", "failed", "faulted", "not_applicable", "not_reached"]
+    reason: str | None
+    rule: str | None
+    detail: str
+    values: dict[str, Any]
+
+
+class DecisionShape(Shape):
+    """A decision. **A deny is a 200**: act on `decision`."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"description": "A decision. A deny is a 200."})
+
+    id: str | None = Field(None, description="In a batch: the question's own.")
+    decision: Literal["allow", "deny"]
+    reason: str = Field(examples=["insufficient_scope"])
+    http_status: int = Field(description="What the asking service should answer.", examples=[403])
+    www_authenticate: str | None
+    message: str
+    check: str | None = Field(examples=["scope"])
+    rule: str | None
+    decision_id: str
+    decided_at: str = Field(examples=["2026-11-24T06:03:19.123456789Z"])
+    revision: int
+    bundle: str = Field(examples=["sha256:…"])
+    key_id: str | None
+    principal: Principal | None
+    workspace: str | None
+    checks: list[CheckShape] | None = Field(None, description="With `?explain=true`.")
+
+
+class ItemFailure(Shape):
+    """In place of a decision: why this one question of a batch has none."""
+
+    id: str | None
+    error: Problem
+
+
+class BatchShape(Shape):
+    """Results in the order of the questions."""
+
+    results: list[DecisionShape | ItemFailure]
+
+
+class Envelope(Shape, Generic[D]):
+    """Around everything under `/v1`. `revision`: the facts are at least this new; after a change, that change."""
+
+    data: D
+    revision: int
+    next_cursor: str | None = Field(description="Continues a list as `?cursor=`; null at its end.")
+
+
+class WorkspaceShape(Shape):
+    """A workspace."""
+
+    id: str
+    name: str
+    created_at: str
+
+
+class UserShape(Shape):
+    """A user."""
+
+    id: str
+    workspace: str
+    name: str
+    suspended: bool
+
+
+class ServicePrincipalShape(Shape):
+    """A service principal."""
+
+    id: str
+    workspace: str
+    name: str
+
+
+class TeamShape(Shape):
+    """A team."""
+
+    id: str
+    workspace: str
+    name: str
+    parent: str | None
+
+
+class MembershipShape(Shape):
+    """A direct membership."""
+
+    workspace: str
+    team: str
+    user: str
+
+
+class ResourceShape(Shape):
+    """A registered resource."""
+
+    type: str
+    id: str
+    workspace: str
+    owner: str | None
+    attributes: dict[str, Any]
+
+
+class ResourceIdentity(Shape):
+    """A resource by type and id."""
+
+    type: str
+    id: str
+
+
+class RoleBindingShape(Shape):
+    """A role binding; `resource` null: over the whole workspace."""
+
+    id: str
+    workspace: str
+    role: str
+    team: str | None
+    user: str | None
+    resource: ResourceIdentity | None
+
+
+class AllowlistEntryShape(Shape):
+    """One network, in canonical spelling."""
+
+    cidr: str
+    label: str
+
+
+class AllowlistShape(Shape):
+    """An allowlist."""
+
+    workspace: str
+    enabled: bool
+    entries: list[AllowlistEntryShape]
+
+
+class KeyShape(Shape):
+    """A key, without its text."""
+
+    id: str
+    workspace: str
+    principal: Principal
+    scopes: list[str]
+    created_at: str
+    not_before: str | None
+    expires_at: str | None
+    revoked_at: str | None
+    revoke_reason: str | None
+    cidrs: list[str]
+    labels: dict[str, str]
+
+
+class NewKeyShape(KeyShape):
+    """A key just made. `key` is its text: shown now and never again."""
+
+    key: str
+
+
+class EffectShape(Shape):
+    """One fact before and after."""
+
+    entity: str
+    key: list[str]
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class ChangeShape(Shape):
+    """A change, hash-chained to the one before. Secrets are told by their hash alone."""
+
+    revision: int
+    at: str
+    actor: str
+    action: str
+    workspace: str | None
+    subject: str
+    effects: list[EffectShape]
+    note: str
+    sealed_sha256: str | None
+    previous_hash: str
+    hash: str
+
+
+class BundleShape(Shape):
+    """A published set of policy files."""
+
+    digest: str
+    content_sha256: str
+    published_at: str
+    files: dict[str, str]
+
+
+class PolicyState(Shape):
+    """How the watched policy folder is."""
+
+    error: str | None
+
+
+class Health(Shape):
+    """The process lives."""
+
+    status: Literal["ok"]
+
+
+class Readiness(Shape):
+    """The process can decide."""
+
+    status: Literal["ready"]
+    revision: int
+    bundle: str
+    policy: PolicyState
