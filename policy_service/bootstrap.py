@@ -1,0 +1,181 @@
+"""Builds every adapter and hands it to those who need it; nothing else does. `main` is the command `policy-service`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from policy_service.api.app import create_app
+from policy_service.api.decide import decision_document
+from policy_service.api.entrance import EntranceSettings, LegacyHeader
+from policy_service.cli.environment import AsgiApp, Environment
+from policy_service.cli.main import run
+from policy_service.model.decision import Explanation
+from policy_service.model.errors import UsageError
+from policy_service.service.administration import Administration
+from policy_service.service.bundles import Bundles
+from policy_service.service.callers import Gate, local_caller
+from policy_service.service.clock import SystemClock
+from policy_service.service.credentials import Credentials
+from policy_service.service.decisions import Answered, Decisions
+from policy_service.service.follower import Follower
+from policy_service.service.identifiers import RandomIds
+from policy_service.service.peppers import Peppers
+from policy_service.service.policy_folder import read_folder, shipped_folder
+from policy_service.service.replica import Replica
+from policy_service.service.services import Services
+from policy_service.service.setup import Initialized, Setup
+from policy_service.service.sinks import NullSink
+from policy_service.settings import Settings
+from policy_service.store.migrate import migrate
+from policy_service.store.store import Store
+
+PEPPER_FILE: Final = "pepper"
+PRIVATE: Final = 0o077
+"""The umask while a data directory is made: nobody else may read anything in it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. The exit code: 0 yes, 1 the answer is no, 2 usage or environment."""
+    return run(sys.argv[1:] if arguments is None else arguments, environment())
+
+
+def environment() -> Environment:
+    """The real adapters."""
+    caller = local_caller(os.getuid())
+
+    def local_app(services: Services) -> AsgiApp:
+        return create_app(services, local_actor=caller.actor)
+
+    return Environment(
+        now=SystemClock().now,
+        local_caller=caller,
+        initialize=initialize,
+        fresh_demo_keys=fresh_demo_keys,
+        services=services,
+        local_app=local_app,
+        public_app=public_app,
+        decision_document=explained_document,
+    )
+
+
+@contextmanager
+def services(settings: Settings) -> Iterator[Services]:
+    """Everything behind the API on an existing store, its snapshot up to date.
+
+    Raises:
+        UsageError: there is no store, or its pepper is missing or unfit.
+        StoreError: the store cannot be read, or needs another version.
+    """
+    _require_store(settings)
+    peppers = Peppers.load(settings.data_dir / PEPPER_FILE)
+    store = Store.open(settings.store_url())
+    try:
+        built = build(settings, store, peppers)
+        built.replica.catch_up()
+        yield built
+    finally:
+        store.close()
+
+
+def build(settings: Settings, store: Store, peppers: Peppers) -> Services:
+    """The use cases on an open store. The snapshot is still empty."""
+    clock, ids = SystemClock(), RandomIds()
+    bundles = Bundles(store, clock)
+    replica = Replica(store, bundles)
+    credentials = Credentials(peppers, settings.key_prefix)
+    return Services(
+        store=store,
+        clock=clock,
+        bundles=bundles,
+        replica=replica,
+        follower=Follower(replica, store),
+        credentials=credentials,
+        gate=Gate(credentials, replica, clock),
+        decisions=Decisions(replica, credentials, clock, ids, NullSink()),
+        administration=Administration(store, clock, ids, peppers, bundles, prefix=settings.key_prefix),
+    )
+
+
+def public_app(built: Services, settings: Settings) -> AsgiApp:
+    """The API as its callers meet it."""
+    header = settings.legacy_header
+    legacy = None if header is None else LegacyHeader(header, settings.legacy_header_sunset)
+    return create_app(built, settings=EntranceSettings(settings.trusted_proxies, legacy))
+
+
+def explained_document(explanation: Explanation, scope: str) -> dict[str, Any]:
+    """What `POST /decide?explain=true` would answer; never recorded, so it has no id."""
+    document = decision_document(Answered(decision_id="", decision=explanation.decision), scope)
+    checks = [msgspec.to_builtins(check) for check in explanation.checks]
+    return {**document, "decision_id": None, "checks": checks}
+
+
+def initialize(settings: Settings, demo: bool, policies: Path | None) -> Initialized:
+    """Make or complete a data directory: folder, database and pepper, then what `Setup` makes.
+
+    Raises:
+        UsageError: it cannot be, or a pepper is missing where facts are already.
+        PolicyErrors: the rule files have mistakes; then the store stays empty.
+    """
+    files = read_folder(policies or shipped_folder())
+    before = os.umask(PRIVATE)
+    try:
+        _make_private(settings.data_dir)
+        migrate(settings.store_url())
+    finally:
+        os.umask(before)
+    store = Store.open(settings.store_url())
+    try:
+        peppers = _pepper(settings.data_dir / PEPPER_FILE, is_fresh=store.head() == 0)
+        return _setup(settings, store, peppers).initialize(local_caller(os.getuid()), files, demo=demo)
+    finally:
+        store.close()
+
+
+def fresh_demo_keys(settings: Settings) -> Initialized:
+    """Another set of keys for the demonstration that is there."""
+    with services(settings) as built:
+        setup = Setup(built.store, built.administration, built.bundles)
+        return setup.issue_demo_keys(local_caller(os.getuid()))
+
+
+def _setup(settings: Settings, store: Store, peppers: Peppers) -> Setup:
+    built = build(settings, store, peppers)
+    return Setup(store, built.administration, built.bundles)
+
+
+def _make_private(folder: Path) -> None:
+    """Make the folder, mode 0700. An empty one that is there already is closed to others."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not any(folder.iterdir()):
+            folder.chmod(0o700)
+    except OSError as error:
+        reason = (error.strerror or "not possible").lower()
+        raise UsageError("unfit_data_dir", f"cannot use `{folder}` as a data directory: {reason}") from None
+
+
+def _pepper(path: Path, *, is_fresh: bool) -> Peppers:
+    """The pepper, made where no key can depend on a lost one."""
+    if path.exists():
+        return Peppers.load(path)
+    if not is_fresh:
+        raise UsageError(
+            "missing_pepper",
+            f"the store holds keys, but there is no pepper at `{path}`; copy it from where they were made",
+        )
+    return Peppers.create(path)
+
+
+def _require_store(settings: Settings) -> None:
+    """SQLite would make an empty database where there is none."""
+    path = settings.data_dir / "policy.db"
+    if settings.database_url is None and not path.is_file():
+        raise UsageError("no_store", f"there is no store at `{path}`; run `policy-service init` or name `--data-dir`")

@@ -1,0 +1,51 @@
+"""What the commands need from outside. `bootstrap` builds it; the commands never import an adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from policy_service.cli.screen import Screen
+from policy_service.model.decision import Explanation
+from policy_service.service.callers import Caller
+from policy_service.service.services import Services
+from policy_service.service.setup import Initialized
+from policy_service.settings import Settings
+
+AsgiApp = Callable[..., Any]
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """The adapters, as callables.
+
+    Args:
+        now: the clock, nanoseconds UTC.
+        local_caller: whoever runs this command.
+        initialize: makes or completes a data directory: with the demo workspace or not, from a folder of rule files or
+            (None) the shipped ones.
+        fresh_demo_keys: issues another set of demo keys.
+        services: everything behind the API, on a data directory, its snapshot up to date.
+        local_app: the API as an ASGI application for the local caller, without credentials.
+        public_app: the API as everybody else meets it.
+        decision_document: an explained decision as the API shows it, for the scope that was asked for.
+    """
+
+    now: Callable[[], int]
+    local_caller: Caller
+    initialize: Callable[[Settings, bool, Path | None], Initialized]
+    fresh_demo_keys: Callable[[Settings], Initialized]
+    services: Callable[[Settings], AbstractContextManager[Services]]
+    local_app: Callable[[Services], AsgiApp]
+    public_app: Callable[[Services, Settings], AsgiApp]
+    decision_document: Callable[[Explanation, str], dict[str, Any]]
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """What every command finds in its context."""
+
+    environment: Environment
+    screen: Screen

@@ -1,0 +1,112 @@
+"""`keys`: issue, list, show, revoke."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from policy_service.cli.client import connect, segment
+from policy_service.cli.nouns import Id, add_get, field, noun, pairs, show_done, show_list
+from policy_service.cli.options import AsJson, DataDir, Limit, Url, Workspace
+from policy_service.model.errors import UsageError
+
+app = noun("API keys. The text of a key is shown once, when it is created.")
+
+
+def _principal(item: dict[str, Any]) -> str:
+    return f"{item['principal']['kind']} {item['principal']['id']}"
+
+
+_COLUMNS = (
+    field("id"),
+    ("acts as", _principal),
+    field("scopes"),
+    field("expires_at"),
+    field("revoked_at"),
+)
+_DETAILS = (
+    field("id"),
+    ("acts as", _principal),
+    field("scopes"),
+    field("created_at"),
+    field("not_before"),
+    field("expires_at"),
+    field("revoked_at"),
+    field("revoke_reason"),
+    field("cidrs"),
+    ("labels", lambda item: [f"{name}={value}" for name, value in sorted((item.get("labels") or {}).items())]),
+)
+
+add_get(app, "keys", _DETAILS, "Show one key; never its secret.")
+
+
+@app.command("list")
+def list_keys(
+    context: typer.Context,
+    principal: Annotated[
+        str | None, typer.Option("--principal", metavar="KIND:ID", help="Only keys of this one, such as user:ada.")
+    ] = None,
+    workspace: Workspace = None,
+    limit: Limit = None,
+    data_dir: DataDir = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the keys of a workspace, revoked and expired ones too."""
+    with connect(context.obj, data_dir=data_dir, url=url, workspace=workspace) as api:
+        show_list(context.obj, api.pages("keys", params={"principal": principal}, limit=limit), _COLUMNS, as_json)
+
+
+@app.command("create")
+def create_key(
+    context: typer.Context,
+    scope: Annotated[list[str], typer.Option("--scope", metavar="SCOPE", help="Scope; may be repeated.")],
+    user: Annotated[str | None, typer.Option("--user", metavar="ID", help="The user it acts as …")] = None,
+    service: Annotated[str | None, typer.Option("--service", metavar="ID", help="… or the service principal.")] = None,
+    expires_at: Annotated[str | None, typer.Option("--expires-at", metavar="RFC3339", help="Valid before.")] = None,
+    not_before: Annotated[str | None, typer.Option("--not-before", metavar="RFC3339", help="Valid from.")] = None,
+    cidr: Annotated[
+        list[str] | None, typer.Option("--cidr", metavar="CIDR", help="Only from here; may be repeated.")
+    ] = None,
+    label: Annotated[list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="May be repeated.")] = None,
+    workspace: Workspace = None,
+    data_dir: DataDir = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Issue a key. It is printed once and cannot be shown again."""
+    if (user is None) == (service is None):
+        raise UsageError("usage", "a key acts as one principal; give `--user` or `--service`")
+    given = {
+        "principal": {"kind": "service" if user is None else "user", "id": service if user is None else user},
+        "scopes": scope,
+        "expires_at": expires_at,
+        "not_before": not_before,
+        "cidrs": cidr,
+        "labels": pairs(label or (), "--label"),
+    }
+    with connect(context.obj, data_dir=data_dir, url=url, workspace=workspace) as api:
+        answer = api.call("POST", "keys", body={name: value for name, value in given.items() if value})
+    if as_json:
+        context.obj.screen.json(answer)
+        return
+    context.obj.screen.note(f"key {answer['data']['id']} created (revision {answer['revision']}); shown once:")
+    context.obj.screen.line(answer["data"]["key"])
+
+
+@app.command("revoke")
+def revoke_key(
+    context: typer.Context,
+    key_id: Id,
+    reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Kept with the key.")] = None,
+    workspace: Workspace = None,
+    data_dir: DataDir = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """End a key for good, with every secret it has."""
+    with connect(context.obj, data_dir=data_dir, url=url, workspace=workspace) as api:
+        body = {} if reason is None else {"reason": reason}
+        answer = api.call("POST", f"keys/{segment(key_id)}/revoke", body=body)
+        show_done(context.obj, answer, f"key {key_id} revoked", as_json)

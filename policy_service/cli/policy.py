@@ -1,0 +1,111 @@
+"""`policy check|show|schema`: what authors run on a folder of rule files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from policy_service.cli.environment import Session
+from policy_service.cli.nouns import noun
+from policy_service.cli.options import AsJson, PolicyFolder
+from policy_service.cli.policy_text import policy_document, show_policy
+from policy_service.cli.report import Checked, check_folder, show_checked
+from policy_service.cli.watch import watch_folder
+from policy_service.engine.link import compile_policy
+from policy_service.language.policy import Policy
+from policy_service.language.schema import schemas
+from policy_service.model.errors import PolicyErrors, UsageError
+from policy_service.service.policy_folder import load_folder, shipped_folder
+
+app = noun("Rule files: check them, see what they mean, let your editor know them.")
+DEFAULT_FOLDER: Final = Path("policies")
+
+
+def chosen_folder(given: Path | None) -> Path:
+    """The folder named, else `policies` here, else the shipped one."""
+    if given is not None:
+        return given
+    return DEFAULT_FOLDER if DEFAULT_FOLDER.is_dir() else shipped_folder()
+
+
+@app.command("check")
+def check_policy(
+    context: typer.Context,
+    folder: PolicyFolder = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Check again at every save, until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Report every mistake of every file. Exit 1: there are errors."""
+    session: Session = context.obj
+    path = chosen_folder(folder)
+
+    def once() -> Checked:
+        checked = check_folder(path)
+        show_checked(session.screen, checked, as_json=as_json, on_one_line=watch)
+        return checked
+
+    if watch:
+        watch_folder(path, once, session.screen)
+        return 0
+    return 0 if once().is_good else 1
+
+
+@app.command("show")
+def show(
+    context: typer.Context,
+    folder: PolicyFolder = None,
+    compiled: Annotated[bool, typer.Option("--compiled", help="Show the Python that decides.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the rule files mean, or the code that they become."""
+    session: Session = context.obj
+    policy = _loaded(chosen_folder(folder))
+    if compiled:
+        source = compile_policy(policy).source
+        if as_json:
+            session.screen.json({"digest": policy.digest, "source": source})
+        else:
+            session.screen.block(source)
+    elif as_json:
+        session.screen.json(policy_document(policy))
+    else:
+        show_policy(session.screen, policy)
+
+
+def _loaded(path: Path) -> Policy:
+    loaded = load_folder(path)
+    if loaded.policy is None:
+        raise PolicyErrors(loaded.diagnostics)
+    return loaded.policy
+
+
+@app.command("schema")
+def write_schemas(
+    context: typer.Context,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write one file each, such as policies/.schemas.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the JSON Schemas of all kinds of rule files, or write them where editors find them."""
+    session: Session = context.obj
+    found = schemas()
+    if out is None:
+        session.screen.json(found)
+        return
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, schema in found.items():
+            (out / name).write_text(json.dumps(schema, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or "output failed").lower()
+        raise UsageError("unwritable", f"cannot write `{error.filename or out}`: {reason}") from None
+    written = [str(out / name) for name in found]
+    if as_json:
+        session.screen.json({"written": written})
+        return
+    for name in written:
+        session.screen.line(name)

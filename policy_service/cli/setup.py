@@ -1,0 +1,150 @@
+"""`init` and `demo`: a data directory from nothing, and the demonstration to play with."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from policy_service.cli.demonstration import KEY_ROLES, examples
+from policy_service.cli.environment import Session
+from policy_service.cli.options import AsJson, DataDir, Port
+from policy_service.model.facts import ApiKey
+from policy_service.model.names import SYSTEM_WORKSPACE
+from policy_service.service.services import Services
+from policy_service.service.setup import DEMO, Initialized
+from policy_service.settings import Settings, load_settings
+
+PolicyChoice = Annotated[
+    Path | None,
+    typer.Option("--policies", metavar="DIR", help="Rule files to start with. [default: the shipped ones]"),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("init")(initialize)
+    app.command("demo")(show_demo)
+
+
+def initialize(
+    context: typer.Context,
+    data_dir: DataDir = None,
+    demo: Annotated[bool, typer.Option("--demo", help="With workspace demo, people, resources and keys.")] = False,
+    policies: PolicyChoice = None,
+    port: Port = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a data directory, or bring one up to this version. Safe to repeat; a second run changes nothing."""
+    session: Session = context.obj
+    settings = load_settings(data_dir=data_dir, port=port)
+    made = session.environment.initialize(settings, demo, policies)
+    if as_json:
+        session.screen.json(_document(made))
+    elif demo:
+        _show_keys(session, made)
+        _show_examples(session, settings, made)
+    else:
+        _show_store(session, settings, made)
+
+
+def show_demo(
+    context: typer.Context,
+    fresh_keys: Annotated[bool, typer.Option("--fresh-keys", help="Issue another set of keys and show it.")] = False,
+    data_dir: DataDir = None,
+    port: Port = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the demonstration's keys by their public ids, or issue fresh ones."""
+    session: Session = context.obj
+    settings = load_settings(data_dir=data_dir, port=port)
+    if fresh_keys:
+        made = session.environment.fresh_demo_keys(settings)
+        if as_json:
+            session.screen.json(_document(made))
+        else:
+            _show_keys(session, made)
+            _show_examples(session, settings, made)
+        return
+    with session.environment.services(settings) as services:
+        keys = _demo_keys(session, services)
+    _show_ids(session, settings, keys, as_json)
+
+
+def _document(made: Initialized) -> dict[str, Any]:
+    document: dict[str, Any] = msgspec.to_builtins(made)
+    return document
+
+
+def _show_keys(session: Session, made: Initialized) -> None:
+    screen = session.screen
+    screen.line("Keys of the demonstration. They are shown this once:", "bold")
+    rows = ((role.title, getattr(made, role.member), role.text) for role in KEY_ROLES)
+    screen.table(("key", "", "what it is for"), [row for row in rows if row[1] is not None])
+
+
+def _show_examples(session: Session, settings: Settings, made: Initialized) -> None:
+    screen = session.screen
+    screen.line("Ready to paste once the server runs; every answer is a 200, a deny too:", "bold")
+    for title, command in examples(made, f"http://{_host(settings)}:{settings.port}"):
+        screen.line()
+        screen.line(f"# {title}", "dim")
+        screen.line(command)
+    screen.line()
+
+
+def _host(settings: Settings) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
+    return f"[{host}]" if ":" in host else host
+
+
+def _show_store(session: Session, settings: Settings, made: Initialized) -> None:
+    screen = session.screen
+    where = shlex.quote(str(settings.data_dir))
+    if not made.created:
+        screen.line(f"{where} is set up: revision {made.revision}, policy {made.bundle}")
+        return
+    screen.line(f"{where} is ready: revision {made.revision}, policy {made.bundle}")
+    if made.system_key is not None:
+        screen.line()
+        screen.line("The operator's key. It is shown this once, and covers every workspace:", "bold")
+        screen.line(made.system_key)
+    screen.line()
+    screen.line(f"next: policy-service serve --data-dir {where}")
+
+
+def _demo_keys(session: Session, services: Services) -> list[ApiKey]:
+    """Good keys of the demonstration's principals, the newest of each principal."""
+    caller = session.environment.local_caller
+    newest: dict[tuple[str, str], ApiKey] = {}
+    for workspace in (SYSTEM_WORKSPACE, DEMO):
+        page = services.administration.list_keys(caller, workspace, limit=1000)
+        for key in sorted(page.items, key=lambda key: key.created_at):
+            if key.revoked_at is None:
+                newest[workspace, key.principal_id] = key
+    return list(newest.values())
+
+
+def _show_ids(session: Session, settings: Settings, keys: list[ApiKey], as_json: bool) -> None:
+    screen = session.screen
+    if as_json:
+        screen.json({"keys": [_key_document(key) for key in keys]})
+        return
+    screen.line(f"{settings.data_dir} has its demonstration already. Its keys, by public id:", "bold")
+    rows = ((key.id, f"{key.principal_kind} {key.principal_id}", key.workspace, key.scopes) for key in keys)
+    screen.table(("id", "acts as", "workspace", "scopes"), rows)
+    screen.line("Their secrets were shown once. For fresh keys: make demo-keys")
+    screen.line(f"(or: policy-service demo --fresh-keys --data-dir {shlex.quote(str(settings.data_dir))})")
+    screen.line()
+
+
+def _key_document(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "principal": {"kind": key.principal_kind, "id": key.principal_id},
+        "workspace": key.workspace,
+        "scopes": list(key.scopes),
+    }
