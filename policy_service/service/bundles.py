@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from policy_service.engine.program import Program, compile_policy
+from policy_service.engine.link import compile_policy
+from policy_service.engine.program import Program
 from policy_service.language.load import load_policy
 from policy_service.language.policy import Policy
 from policy_service.model.errors import PolicyErrors, RequestError, StoreError

@@ -9,6 +9,8 @@ from policy_service.model.errors import StoreError
 from policy_service.service.ports import FactStore
 from policy_service.service.replica import BATCH, WAIT_NS, Replica, refuse_unknown_revision, stale
 
+_RETRY_S = 0.01
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -39,9 +41,9 @@ class Follower:
         """
         async with self._turn:
             while True:
-                changes = await asyncio.to_thread(self._replica.prepare)
-                self._replica.apply(changes)
-                if len(changes) < BATCH:
+                prepared = await asyncio.to_thread(self._replica.prepare)
+                self._replica.apply(prepared)
+                if len(prepared.changes) < BATCH:
                     return self._replica.view().revision
 
     async def reach(self, revision: int | None) -> None:
@@ -56,8 +58,8 @@ class Follower:
         refuse_unknown_revision(revision, await asyncio.to_thread(self._store.head))
         try:
             async with asyncio.timeout(WAIT_NS / 1e9):
-                while self._replica.revision < revision:
-                    await self.catch_up()
+                while await self.catch_up() < revision:
+                    await asyncio.sleep(_RETRY_S)
         except TimeoutError:
             raise stale(revision, self._replica.revision) from None
 

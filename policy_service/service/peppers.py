@@ -62,20 +62,15 @@ class Peppers:
 
     @classmethod
     def create(cls, path: Path) -> Peppers:
-        """Make a pepper file with one fresh pepper, mode 0600, its folder made with 0700.
+        """Make a pepper file with one fresh pepper, mode 0600; a missing folder is made with 0700.
 
         Raises:
-            UsageError: `pepper_exists`: a pepper is never overwritten, all keys would die with it.
+            UsageError: `pepper_exists`: a pepper is never overwritten, all keys would die with it; `loose_pepper`, the
+                folder is there and others may enter it; `unwritable_pepper`.
         """
         pepper = secrets.token_bytes(PEPPER_BYTES)
         document = {"current": "p1", "peppers": {"p1": pepper.hex()}}
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            raise UsageError("pepper_exists", f"`{path}` exists; a pepper is never overwritten") from None
-        except OSError as error:
-            raise UsageError("unwritable_pepper", f"cannot write `{path}`: {_reason(error)}") from None
+        descriptor = _open_new(path)
         with os.fdopen(descriptor, "wb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
             file.flush()
@@ -103,6 +98,18 @@ class Peppers:
         return _parse(content, path)
 
 
+def _open_new(path: Path) -> int:
+    """A descriptor of a file just made; nobody else could ever open it."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _refuse_loose_folder(path)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        if path.exists():
+            raise UsageError("pepper_exists", f"`{path}` exists; a pepper is never overwritten") from None
+        raise UsageError("unwritable_pepper", f"cannot write `{path}`: {_reason(error)}") from None
+
+
 def _reason(error: OSError) -> str:
     return (error.strerror or "input or output failed").lower()
 
@@ -110,6 +117,10 @@ def _reason(error: OSError) -> str:
 def _refuse_loose_modes(path: Path) -> None:
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise UsageError("loose_pepper", f"others may read `{path}`; run `chmod 600 {path}`")
+    _refuse_loose_folder(path)
+
+
+def _refuse_loose_folder(path: Path) -> None:
     if stat.S_IMODE(path.parent.stat().st_mode) & 0o077:
         raise UsageError("loose_pepper", f"others may enter `{path.parent}`; run `chmod 700 {path.parent}`")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
+import msgspec
+
 from policy_service.engine.ports import ProgramSource
 from policy_service.engine.snapshot import Snapshot
 from policy_service.model.changes import Change
@@ -19,6 +21,13 @@ DIVERGED = "store_diverged"
 
 WAIT_NS = 250_000_000
 """How long a request with `min_revision` may wait for the snapshot."""
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """Changes read from the feed, which promised them as `after + 1`, `after + 2`, …"""
+
+    after: int
+    changes: Sequence[Change]
 
 
 class Replica:
@@ -57,16 +66,17 @@ class Replica:
             raise self._failure
         return self._snapshot
 
-    def prepare(self, limit: int = BATCH) -> list[Change]:
+    def prepare(self) -> Prepared:
         """Read the next changes and link the programs they activate. Touches no snapshot; safe in any thread."""
-        changes = self._store.changes_after(self._snapshot.revision, limit)
+        after = self._snapshot.revision
+        changes = self._store.changes_after(after, BATCH)
         for digest in _activated(changes)[-1:]:
             # A bundle that cannot be had is `apply`'s to tell, which knows what that means for deciding.
             with contextlib.suppress(StoreError):
                 self._programs.program(digest)
-        return changes
+        return Prepared(after, changes)
 
-    def apply(self, changes: Sequence[Change]) -> int:
+    def apply(self, prepared: Prepared) -> int:
         """Advance the snapshot by prepared changes; those it has already seen are skipped. The new revision.
 
         Raises:
@@ -74,8 +84,9 @@ class Replica:
         """
         if self._failure is not None and self._failure.code == DIVERGED:
             raise self._failure
-        for change in changes:
-            if change.revision > self._snapshot.revision:
+        for revision, change in enumerate(prepared.changes, start=prepared.after + 1):
+            # Skipped by their place in the feed: what a change itself says of its revision is the snapshot's to verify.
+            if revision > self._snapshot.revision:
                 self._take(change)
         return self._snapshot.revision
 
@@ -89,11 +100,11 @@ class Replica:
 
     def catch_up(self) -> int:
         """Apply every change there is now. The revision reached."""
-        while changes := self.prepare():
-            self.apply(changes)
-            if len(changes) < BATCH:
-                break
-        return self.view().revision
+        while True:
+            prepared = self.prepare()
+            self.apply(prepared)
+            if len(prepared.changes) < BATCH:
+                return self.view().revision
 
     def reach(self, revision: int | None, clock: Clock) -> None:
         """Catch up until the snapshot has seen `revision`, for at most 250 ms. None asks for nothing.
@@ -107,10 +118,10 @@ class Replica:
         refuse_unknown_revision(revision, self._store.head())
         deadline = clock.now() + WAIT_NS
         while self.revision < revision:
-            changes = self.prepare()
-            if not changes or clock.now() >= deadline:
+            prepared = self.prepare()
+            if not prepared.changes or clock.now() >= deadline:
                 raise stale(revision, self.revision)
-            self.apply(changes)
+            self.apply(prepared)
 
 
 def _activated(changes: Sequence[Change]) -> list[str]:

@@ -11,7 +11,7 @@ from policy_service.model.canonical import canonical_text
 from policy_service.model.errors import RequestError, StoreError
 from policy_service.model.facts import ApiKey, PrincipalKind, SecretSlot, ServicePrincipal, User
 from policy_service.model.instants import MAX_NS, MIN_NS
-from policy_service.model.names import OWN_SCOPES, SCOPE
+from policy_service.model.names import OWN_SCOPES
 from policy_service.service.administration.allowlist import canonical_cidrs
 from policy_service.service.administration.desk import Desk, existing_workspace
 from policy_service.service.callers import Caller
@@ -139,7 +139,7 @@ class KeyAdministration(Desk):
         for scope in foreign:
             if scope not in known:
                 hint = near(scope, [*known, *OWN_SCOPES]) or "; `scopes.yaml` declares the scopes"
-                raise RequestError("unknown_scope", f"the active policy declares no scope `{scope}`{hint}")
+                raise RequestError("unknown_scope", f"the active policy declares no scope {shown(scope)}{hint}")
 
 
 def _described(workspace: str, new: NewKey, now: int) -> ApiKey:
@@ -154,7 +154,7 @@ def _described(workspace: str, new: NewKey, now: int) -> ApiKey:
         workspace=workspace,
         principal_kind=new.principal_kind,
         principal_id=check_id("principal", new.principal_id),
-        scopes=tuple(sorted({check_id("scope", scope, SCOPE) for scope in new.scopes})),
+        scopes=tuple(sorted(set(new.scopes))),
         slots=(),
         created_at=now,
         not_before=new.not_before,

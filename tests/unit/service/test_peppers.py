@@ -77,6 +77,24 @@ def test_a_folder_that_others_may_enter_is_refused(path: Path) -> None:
     assert raised.value.code == "loose_pepper"
 
 
+def test_none_is_made_where_others_may_enter(path: Path) -> None:
+    """A folder that is there already and loose is refused before a secret is put into it."""
+    path.parent.mkdir(mode=0o755)
+    path.parent.chmod(0o755)
+    with pytest.raises(UsageError, match="chmod 700") as raised:
+        Peppers.create(path)
+    assert raised.value.code == "loose_pepper"
+    assert not path.exists()
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """A file where the folder should be is one clear error."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError) as raised:
+        Peppers.create(tmp_path / "file" / "pepper")
+    assert raised.value.code == "unwritable_pepper"
+
+
 GOOD = "ab" * PEPPER_BYTES
 
 
