@@ -35,10 +35,12 @@ def visible(text: str, *, keep_lines: bool = False) -> str:
 
 
 def _json_escape(character: str) -> str:
-    return json.dumps(character)[1:-1] if _is_unsafe(character) and character != "\n" else character
+    if not _is_unsafe(character) or character == "\n":
+        return character
+    return f"\\u{ord(character):04x}" if ord(character) <= 0xFFFF else json.dumps(character)[1:-1]
 
 
 def visible_json(value: Any) -> str:
     """Indented JSON whose strings hold no raw control or bidirectional characters; it reads back as the same value."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
-    return text if text.isascii() else "".join(map(_json_escape, text))
+    return "".join(map(_json_escape, text))
