@@ -1,0 +1,75 @@
+"""From the text of a condition to a checked, typed tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from cel.expr import checked_pb2  # type: ignore[import-untyped]  # xds-protos ships no types
+from cel_expr_python import cel
+from google.protobuf import any_pb2
+
+from policy_service.language.cel.messages import report_checker
+from policy_service.language.cel.places import Places
+from policy_service.language.cel.problems import Problem
+from policy_service.language.cel.schema import build_schema
+from policy_service.language.cel.translate import translate
+from policy_service.language.ir import Condition
+from policy_service.language.policy import Attribute
+from policy_service.model.address import Network
+
+__all__ = ["MAX_TEXT", "ConditionCompiler", "Problem"]
+
+MAX_TEXT: Final = 4096
+"""The longest condition, in code points."""
+
+
+class ConditionCompiler:
+    """Compiles conditions that see one set of attributes. Immutable; building one costs about 0.3 ms.
+
+    Args:
+        attributes: of the resource type; None where no attribute is readable.
+        context: what context.yaml declares.
+        networks: what networks.yaml declares.
+    """
+
+    def __init__(
+        self,
+        *,
+        attributes: tuple[Attribute, ...] | None,
+        context: tuple[Attribute, ...],
+        networks: Mapping[str, tuple[Network, ...]],
+    ) -> None:
+        self._schema = build_schema(attributes, context)
+        self._networks = networks
+
+    def compile(self, text: str) -> tuple[Condition | None, tuple[Problem, ...]]:
+        """The condition, or None when there is an error among the problems; warnings may stand beside a condition.
+
+        Cost: about 0.1 ms for a usual condition.
+        """
+        places = Places(text)
+        condition = self._compile(text, places)
+        return condition, places.sorted()
+
+    def _compile(self, text: str, places: Places) -> Condition | None:
+        if len(text) > MAX_TEXT:
+            places.report("cel-too-long", f"the condition has more than {MAX_TEXT} characters; split the rule", MAX_TEXT)
+            return None
+        checked = self._check(text, places)
+        expr = None if checked is None else translate(checked, self._schema, self._networks, places)
+        return None if expr is None else Condition(text, expr)
+
+    def _check(self, text: str, places: Places) -> checked_pb2.CheckedExpr | None:
+        try:
+            expression = self._schema.environment.compile(text)
+        except (RuntimeError, ValueError) as error:
+            report_checker(str(error), text, self._schema, places)
+            return None
+        if expression.return_type() != cel.Type.BOOL:
+            kind = expression.return_type().name()
+            places.report("cel-not-bool", f"a condition must be true or false, but this is of type {kind}", 0, len(text))
+        packed, checked = any_pb2.Any(), checked_pb2.CheckedExpr()
+        packed.ParseFromString(expression.serialize())
+        packed.Unpack(checked)
+        return checked
