@@ -26,9 +26,7 @@ _ELEMENTS: Final[dict[str, Kind]] = {
 _LIST: Final = re.compile(r"list\(([^()]*)\)")
 _TYPES: Final = (*_ELEMENTS, *(f"list({name})" for name in _ELEMENTS))
 _MAX_ATTRIBUTES: Final = 200
-CEL_KEYWORDS: Final = frozenset(
-    ["as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop", "namespace", "null", "package", "return", "true", "var", "void", "while"]
-)
+CEL_KEYWORDS: Final = frozenset({"false", "in", "null", "true"})
 """Words that CEL keeps for itself: no attribute can be called so."""
 
 

@@ -38,9 +38,14 @@ class RoleDraft(msgspec.Struct):
     description: str = ""
 
 
-def read_scopes(root: Place) -> dict[str, Scope]:
-    """The catalogue. Scopes with mistakes are in it too, so that what names them is not reported as well."""
+def read_scopes(root: Place) -> dict[str, Scope] | None:
+    """The catalogue, or None when nothing can be said of it.
+
+    Scopes with mistakes are in it too, so that what names them is not reported as well.
+    """
     drafts = _read_named(root, "scopes", names.SCOPE, "a scope name such as pipelines:run", _scope_draft)
+    if drafts is None:
+        return None
     for draft in drafts.values():
         check_declared(draft.implies, drafts.keys(), "undeclared-scope", "scope", "scopes.yaml")
     graph = {name: tuple(sorted(draft.implies)) for name, draft in drafts.items()}
@@ -54,7 +59,7 @@ def read_scopes(root: Place) -> dict[str, Scope]:
 
 def read_roles(root: Place, scopes: dict[str, Scope] | None) -> dict[str, Role]:
     """The roles. `scopes` is None when the catalogue could not be read: then scope names are not judged."""
-    drafts = _read_named(root, "roles", names.NAME, "a role name such as pipeline-operator", _role_draft)
+    drafts = _read_named(root, "roles", names.NAME, "a role name such as operator", _role_draft) or {}
     for draft in drafts.values():
         if scopes is not None:
             check_declared(draft.scopes, scopes.keys(), "undeclared-scope", "scope", "scopes.yaml")
@@ -100,14 +105,14 @@ def read_description(fields: dict[str, Place]) -> str:
 
 def _read_named(
     root: Place, field: str, pattern: re.Pattern[str], what: str, draft: Callable[[Place, Place], D]
-) -> dict[str, D]:
+) -> dict[str, D] | None:
     fields = root.fields("this file", (field,), (field,)) or {}
-    if field not in fields:
-        return {}
-    members = fields[field].members(f"a mapping from {what} to its fields") or []
+    members = fields[field].members(f"a mapping from {what} to its fields") if field in fields else None
+    if members is None:
+        return None
     if len(members) > MAX_NAMES:
         fields[field].error("too-many", f"there are more than {MAX_NAMES} {field}; take some out")
-        return {}
+        return None
     found = {}
     for key, value in members:
         name = key.name(pattern, what)

@@ -19,6 +19,7 @@ from policy_service.model.spans import Span
 CONDITION: Final = "condition"
 CONDITION_FIELDS: Final = ("check", "name", "when", "require", "reason", "message", "resource")
 _OF_CONDITIONS: Final = CONDITION_FIELDS[1:]
+_UNKNOWN: Final = Declared(broken=None)
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ class ChainReader:
     """Reads the chain.
 
     Args:
-        attributes: of every resource type that has a file.
+        attributes: of every resource type that has a file; a type without one has none.
         types: every known type, those without a file included; None when that cannot be told.
     """
 
@@ -106,8 +107,8 @@ class ChainReader:
             if field not in fields:
                 item.error("missing-field", f"a condition check needs the field `{field}`")
         name = self._name(fields.get("name"))
-        resource = self._type(fields.get("resource"))
-        reader = self._reader(resource)
+        resource = _optional(fields.get("resource"), self._type)
+        reader = self._reader(fields.get("resource"), resource)
         when = _optional(fields.get("when"), lambda place: self._when(place, reader, resource))
         require = _optional(fields.get("require"), reader.read)
         reason = _optional(fields.get("reason"), read_reason)
@@ -129,18 +130,22 @@ class ChainReader:
         self._names.setdefault(name, place.span().line)
         return name
 
-    def _type(self, place: Place | None) -> str | None:
-        name = place.name(names.NAME, "a resource type such as pipeline") if place else None
-        if place and name is not None and self._types is not None and name not in self._types:
-            message = f"no scope and no file is about the resource type {quoted(name)}{place.hint(name, self._types)}"
-            place.error("unknown-resource-type", message)
-        return name
+    def _type(self, place: Place) -> str | None:
+        """The resource type, if it is a known one."""
+        name = place.name(names.NAME, "a resource type such as pipeline")
+        if name is None or self._types is None or name in self._types:
+            return name
+        message = f"no scope and no file is about the resource type {quoted(name)}{place.hint(name, self._types)}"
+        place.error("unknown-resource-type", message)
+        return None
 
-    def _reader(self, resource: str | None) -> ConditionReader:
-        if resource not in self._readers:
-            attributes = None if resource is None else self._attributes.get(resource, Declared(broken=None))
-            self._readers[resource] = self._environment.reader(attributes)
-        return self._readers[resource]
+    def _reader(self, place: Place | None, resource: str | None) -> ConditionReader:
+        """Of conditions on every type (no place), on a known type, or on one that is reported already."""
+        key = "" if place and resource is None else resource
+        if key not in self._readers:
+            attributes = None if key is None else self._attributes.get(key, Declared() if key else _UNKNOWN)
+            self._readers[key] = self._environment.reader(attributes)
+        return self._readers[key]
 
     def _when(self, place: Place, reader: ConditionReader, resource: str | None) -> Condition | None:
         condition = reader.read(place)

@@ -19,6 +19,7 @@ from policy_service.language.yaml_text import line_starts, locate_by
 from policy_service.model.address import Network
 from policy_service.model.spans import Span
 
+OWNER: Final = "resource.owner"
 _COMMENT: Final = re.compile(r"[ \t]+#")
 
 
@@ -68,11 +69,14 @@ class ConditionReader:
     def read(self, place: Place) -> Condition | None:
         """The condition, or None when it is no good; its errors and warnings are reported."""
         text = place.text("a condition")
-        if text is None or any(pattern.search(text) for pattern in self._unjudged):
+        if text is None:
+            return None
+        if any(pattern.search(text) for pattern in self._unjudged):
+            assert place.source.report.has_errors()  # or a rule would silently lose its condition
             return None
         condition, problems = self._compiler.compile(text)
-        if problems:
-            _report(place, problems)
+        _report(place, problems)
+        assert condition is not None or any(problem.severity == "error" for problem in problems)
         return condition
 
 
@@ -94,22 +98,25 @@ def _report(place: Place, problems: tuple[Problem, ...]) -> None:
 
 def _comment_hint(node: Scalar, text: str) -> str:
     """A plain condition that contains ` #` ends there: its author should hear why the rest is missing."""
-    if node.style == "plain" and _COMMENT.match(text, node.end.index):
+    if node.style == "plain" and _COMMENT.match(text, node.end.offset):
         return " (` #` begins a comment here; put the condition in quotes or in a `|` block if it is part of it)"
     return ""
 
 
-def warn_omittable(place: Place, condition: Condition, attributes: tuple[Attribute, ...]) -> None:
+def warn_omittable(
+    place: Place, condition: Condition, attributes: tuple[Attribute, ...], *, owner_is_claimed: bool = False
+) -> None:
     """Warn of `has(x) &&` where an unsatisfied condition opens the door and the caller may leave x out.
 
     Args:
         attributes: those that the condition can read; one with a default or from the store is not the caller's.
+        owner_is_claimed: whether the owner, too, may be the caller's word (of unregistered resources).
     """
     safe = {ATTRIBUTE_PREFIX + one.name for one in attributes if one.has_default or one.from_store}
     for path in sorted(frozenset(_required(condition.expr)) - safe):
         if path.startswith(ATTRIBUTE_PREFIX):
             advice = "use `from: store`, declare a default, or write"
-        elif path.startswith(CONTEXT_PREFIX):
+        elif path.startswith(CONTEXT_PREFIX) or (path == OWNER and owner_is_claimed):
             advice = "write"
         else:
             continue

@@ -10,6 +10,7 @@ module that changes digests is a change of the interface.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from policy_service.language import ir
@@ -112,33 +113,32 @@ def _condition(condition: ir.Condition | None) -> Any:
 
 
 def _expr(node: ir.Expr, names: dict[str, str]) -> Any:
-    """A tree as nested lists, `[kind, …]`. `names`: macro variables by the order in which they are bound."""
-    match node:
-        case ir.Const():
-            return ["const", str(node.type), _value(node.value)]
-        case ir.Read():
-            return ["read", node.path]
-        case ir.Has():
-            return ["has", node.path]
-        case ir.Local():
-            return ["local", names.get(node.name, node.name)]
-        case ir.Call():
-            return ["call", node.overload, *(_expr(argument, names) for argument in node.args)]
-        case ir.ListOf():
-            return ["list", str(node.type), *(_expr(item, names) for item in node.items)]
-        case ir.Matches():
-            return ["matches", _expr(node.operand, names), node.pattern]
-        case ir.InNetworks():
-            return ["in_networks", _expr(node.operand, names), _intervals(node.networks)]
-        case ir.HasEntry():
-            return ["has_entry", _expr(node.operand, names), node.key]
-        case ir.Quantifier() | ir.Transform():
-            return _macro(node, names)
-        case _:
-            return [_WORDS[type(node)], *(_expr(child, names) for child in ir.children(node))]
+    """A tree as nested lists: kind, what is the node's own, then its children in evaluation order.
+
+    Args:
+        names: of macro variables, by the order in which they are bound.
+    """
+    if isinstance(node, ir.Quantifier | ir.Transform):
+        return _macro(node, names)
+    if isinstance(node, ir.Local):
+        return ["local", names.get(node.name, node.name)]
+    return [*_HEADS[type(node)](node), *(_expr(child, names) for child in ir.children(node))]
 
 
-_WORDS: Final[dict[type, str]] = {ir.Not: "not", ir.And: "and", ir.Or: "or", ir.Conditional: "if"}
+_HEADS: Final[dict[type, Callable[[Any], list[Any]]]] = {
+    ir.Const: lambda node: ["const", str(node.type), _value(node.value)],
+    ir.Read: lambda node: ["read", node.path],
+    ir.Has: lambda node: ["has", node.path],
+    ir.HasEntry: lambda node: ["has_entry", node.key],
+    ir.Not: lambda _: ["not"],
+    ir.And: lambda _: ["and"],
+    ir.Or: lambda _: ["or"],
+    ir.Conditional: lambda _: ["if"],
+    ir.Call: lambda node: ["call", node.overload],
+    ir.ListOf: lambda node: ["list", str(node.type)],
+    ir.Matches: lambda node: ["matches", node.pattern],
+    ir.InNetworks: lambda node: ["in_networks", _intervals(node.networks)],
+}
 
 
 def _macro(node: ir.Quantifier | ir.Transform, names: dict[str, str]) -> Any:

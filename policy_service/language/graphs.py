@@ -26,7 +26,7 @@ def _reach(graph: Graph, start: str) -> frozenset[str]:
 
 
 def cycles(graph: Graph) -> list[list[str]]:
-    """One shortest cycle, `[a, b, a]`, for every knot of names that reach each other; it starts at the first by name."""
+    """One shortest cycle, `[a, b, a]`, for every knot of names that reach each other; it starts at its first name."""
     reach = closures(graph)
     found: list[list[str]] = []
     done: set[str] = set()

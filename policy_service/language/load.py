@@ -14,10 +14,11 @@ from policy_service.language.conditions import Environment
 from policy_service.language.digest import digest
 from policy_service.language.networks import read_networks
 from policy_service.language.places import Place, Source
-from policy_service.language.policy import Check, Policy, Scope
+from policy_service.language.policy import Check, Policy, Role, Scope
 from policy_service.language.report import Report, near_match, quoted
 from policy_service.language.resources import ResourceDraft, read_rules
 from policy_service.language.yaml_reader import read_yaml
+from policy_service.model.address import Network
 from policy_service.model.errors import PolicyErrors
 from policy_service.model.spans import Diagnostic, Span
 
@@ -29,6 +30,7 @@ FOREIGN_FILES: Final = ("invariants.yaml",)
 RESOURCE_FOLDER: Final = "resources/"
 TEST_FOLDER: Final = "tests/"
 MAX_TOTAL: Final = 16 * 1024 * 1024
+"""Code points of all files together."""
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -54,6 +56,9 @@ def load(files: Mapping[str, str]) -> Loaded:
     Cost: about 0.3 ms for each rule with a condition.
     """
     report = Report()
+    if sum(map(len, files.values())) > MAX_TOTAL:
+        report.add("too-large", f"the files hold more than {MAX_TOTAL} characters; split the policy", Span("."))
+        return Loaded(None, report.sorted())
     policy = _Loader(files, report).load()
     if report.has_errors():
         return Loaded(None, report.sorted())
@@ -81,23 +86,25 @@ class _Loader:
 
     def load(self) -> Policy:
         _check_file_names(self._files, self._report)
-        context = self._read("context.yaml", read_context, Declared(), Declared(broken=None))
-        networks = self._read("networks.yaml", read_networks, {}, None)
-        scopes = self._read("scopes.yaml", read_scopes, None, None)
-        roles = self._read("roles.yaml", lambda root: read_roles(root, scopes), {}, {})
-        environment = Environment(context or Declared(), networks)
+        context = self._read("context.yaml", read_context, Declared()) or Declared(broken=None)
+        networks = self._read("networks.yaml", read_networks, dict[str, tuple[Network, ...]]())
+        scopes = self._read("scopes.yaml", read_scopes, None)
+        roles = self._read("roles.yaml", lambda root: read_roles(root, scopes), dict[str, Role]())
+        environment = Environment(context, networks)
         drafts = self._drafts()
         resources = {type_: read_rules(draft, environment, scopes) for type_, draft in drafts.items()}
         chain = self._chain(environment, drafts, scopes)
-        return Policy(chain, scopes or {}, roles or {}, networks or {}, (context or Declared()).attributes, resources)
+        return Policy(chain, scopes or {}, roles or {}, networks or {}, context.attributes, resources)
 
     def _chain(
         self, environment: Environment, drafts: dict[str, ResourceDraft], scopes: dict[str, Scope] | None
     ) -> tuple[Check, ...]:
-        types = None if scopes is None else {*drafts, *(name for scope in scopes.values() for name in scope.on)}
-        attributes = {type_: draft.attributes for type_, draft in drafts.items()}
-        reader = ChainReader(environment, attributes, types)
-        return self._read("chain.yaml", reader.read, (), ()) or ()
+        types = {stem for stem in map(_resource_stem, self._files) if stem}
+        attributes = {type_: drafts[type_].attributes if type_ in drafts else Declared(broken=None) for type_ in types}
+        if scopes is not None:
+            types.update(name for scope in scopes.values() for name in scope.on)
+        reader = ChainReader(environment, attributes, None if scopes is None else types)
+        return self._read("chain.yaml", reader.read, ()) or ()
 
     def _drafts(self) -> dict[str, ResourceDraft]:
         found = {}
@@ -108,11 +115,12 @@ class _Loader:
                 found[stem] = ResourceDraft(root, stem)
         return found
 
-    def _read(self, file: str, read: Callable[[Place], T], absent: T, unreadable: T) -> T:
+    def _read(self, file: str, read: Callable[[Place], T | None], absent: T) -> T | None:
+        """None when the file is there but unreadable."""
         if file not in self._files:
             return absent
         root = self._root(file)
-        return unreadable if root is None else read(root)
+        return None if root is None else read(root)
 
     def _root(self, file: str) -> Place | None:
         text = self._files[file].removeprefix("\ufeff")

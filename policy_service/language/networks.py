@@ -12,13 +12,17 @@ from policy_service.model.address import Network, parse_network
 _MAX_CIDRS: Final = 10_000
 
 
-def read_networks(root: Place) -> dict[str, tuple[Network, ...]]:
-    """Networks by name, each sorted. Names with mistakes are in it too, so that their use is not reported as well."""
+def read_networks(root: Place) -> dict[str, tuple[Network, ...]] | None:
+    """Networks by name, each sorted; None when nothing can be said of them.
+
+    Names with mistakes are in it too, so that their use is not reported as well.
+    """
     fields = root.fields("this file", ("networks",), ("networks",)) or {}
-    if "networks" not in fields:
-        return {}
+    members = fields["networks"].members("a mapping from names to lists of CIDRs") if "networks" in fields else None
+    if members is None:
+        return None
     found = {}
-    for key, value in fields["networks"].members("a mapping from names to lists of CIDRs") or ():
+    for key, value in members:
         name = key.name(names.NAME, "a network name such as office")
         networks = _read_cidrs(value)
         if name is not None:
@@ -50,7 +54,7 @@ def read_cidr(place: Place) -> Network | None:
     text = place.text("a CIDR")
     if text is None:
         return None
-    network = parse_network(text) if len(text) <= 64 else f"{quoted(text)} is not a CIDR"
+    network = parse_network(text) if len(text) <= 64 and text.isprintable() else f"{quoted(text)} is not a CIDR"
     if isinstance(network, str):
         place.error("bad-cidr", network)
         return None

@@ -34,12 +34,12 @@ def source_indexes(scalar: Scalar, text: str) -> list[int]:
         at = _skip_white(tokens, at, char)
         if at >= len(tokens) or tokens[at][0] != char:
             if char not in _WHITE:
-                return [scalar.start.index] * (len(scalar.value) + 1)
-            indexes.append(tokens[at - 1][2] if at else scalar.start.index)
+                return [scalar.start.offset] * (len(scalar.value) + 1)
+            indexes.append(tokens[at - 1][2] if at else scalar.start.offset)
             continue
         indexes.append(tokens[at][1])
         at += 1
-    indexes.append(tokens[at - 1][2] if at else scalar.start.index)
+    indexes.append(tokens[at - 1][2] if at else scalar.start.offset)
     return indexes
 
 
@@ -58,7 +58,7 @@ def _skip_white(tokens: list[Token], at: int, char: str) -> int:
 
 
 def _tokens(scalar: Scalar, text: str) -> Iterator[Token]:
-    start, end = scalar.start.index, scalar.end.index
+    start, end = scalar.start.offset, scalar.end.offset
     if scalar.style == "double":
         yield from _double(text, start + 1, end - 1)
     elif scalar.style == "single":

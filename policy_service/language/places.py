@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Final
 
 import msgspec
 
-from policy_service.language.report import Report, quoted
+from policy_service.language.report import Report, path_step, quoted
 from policy_service.language.scalars import NOUNS, kind_of
 from policy_service.language.yaml_nodes import Mapping, Node, Scalar, Sequence
 from policy_service.model.spans import Severity, Span
-
-_BARE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_LONGEST_STEP: Final = 80
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -53,14 +49,15 @@ class Place(msgspec.Struct, frozen=True):
         """The text of a string. `what` names it in the message, such as `a scope name`."""
         node = self.node
         if not isinstance(node, Scalar):
-            return self._wrong(what)
+            self._wrong(f"{what} is expected")
+            return None
         if node.style != "plain":
             return node.value
         kind = kind_of(node.value)
         if kind == "text":
             return node.value
         if kind == "null":
-            self.error("yaml-null", f"{what} is expected, but there is no value; write one or remove the field")
+            self._null(f"{what} is expected")
         else:
             shown = node.value.replace('"', '\\"')
             message = f'{quoted(node.value)} is {NOUNS[kind]} to YAML, but {what} is expected; quote it: "{shown}"'
@@ -87,7 +84,8 @@ class Place(msgspec.Struct, frozen=True):
     def items(self, what: str) -> list[Place] | None:
         """The items of a list."""
         if not isinstance(self.node, Sequence):
-            return self._wrong(what)
+            self._wrong(f"{what} is expected")
+            return None
         return [Place(self.source, item, f"{self.path}[{index}]") for index, item in enumerate(self.node.items)]
 
     def is_empty_list(self) -> bool:
@@ -96,20 +94,24 @@ class Place(msgspec.Struct, frozen=True):
     def members(self, what: str) -> list[tuple[Place, Place]] | None:
         """Key and value of every member of a mapping whose keys the author chose."""
         if not isinstance(self.node, Mapping):
-            return self._wrong(what)
+            self._wrong(f"{what} is expected")
+            return None
+        return self._members(self.node)
+
+    def _members(self, node: Mapping) -> list[tuple[Place, Place]]:
         found = []
-        for entry in self.node.entries:
-            path = self.path + _step(entry.key.value)
+        for entry in node.entries:
+            path = self.path + path_step(entry.key.value)
             found.append((Place(self.source, entry.key, path), Place(self.source, entry.value, path)))
         return found
 
     def fields(self, what: str, known: tuple[str, ...], required: tuple[str, ...] = ()) -> dict[str, Place] | None:
         """The known fields of a mapping by name; unknown and missing ones are reported."""
-        members = self.members(what)
-        if members is None:
+        if not isinstance(self.node, Mapping):
+            self._wrong(f"{what} must be a mapping of its fields")
             return None
         found = {}
-        for key, value in members:
+        for key, value in self._members(self.node):
             name = key.node.value if isinstance(key.node, Scalar) else ""
             if name in known:
                 found[name] = value
@@ -120,19 +122,14 @@ class Place(msgspec.Struct, frozen=True):
                 self.error("missing-field", f"{what} needs the field `{name}`")
         return found
 
-    def _wrong(self, what: str) -> None:
+    def _wrong(self, expectation: str) -> None:
         found = {Mapping: "a mapping", Sequence: "a list"}.get(type(self.node), "")
         if isinstance(self.node, Scalar):
             if self.node.style == "plain" and kind_of(self.node.value) == "null":
-                self.error("yaml-null", f"{what} is expected, but there is no value; write one or remove the field")
+                self._null(expectation)
                 return
             found = f"the text {quoted(self.node.value)}"
-        self.error("wrong-type", f"{what} is expected, not {found}")
+        self.error("wrong-type", f"{expectation}, not {found}")
 
-
-def _step(name: str) -> str:
-    if _BARE.fullmatch(name) and len(name) <= _LONGEST_STEP:
-        return f".{name}"
-    shown = name if len(name) <= _LONGEST_STEP else name[: _LONGEST_STEP - 1] + "…"
-    escaped = "".join(char if char.isprintable() and char not in '"\\' else repr(char)[1:-1] for char in shown)
-    return f'["{escaped}"]'
+    def _null(self, expectation: str) -> None:
+        self.error("yaml-null", f"{expectation}, but there is no value; write one or remove the field")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable
 from typing import Final
 
@@ -10,6 +11,8 @@ from policy_service.model.spans import Diagnostic, Severity, Span
 
 _SHOWN: Final = 60
 """Longer input is shortened in messages, so that each stays one readable line."""
+
+_BARE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 _SUGGESTIONS: Final = 50
 """Near matches are costly on hostile input; after this many, messages go without."""
@@ -20,11 +23,17 @@ class Report:
 
     def __init__(self) -> None:
         self._found: list[Diagnostic] = []
+        self._spoiled: set[tuple[str, int, int]] = set()
         self._suggestions_left = _SUGGESTIONS
 
     def add(self, code: str, message: str, span: Span, path: str = "$", severity: Severity = "error") -> None:
         """Note one mistake (or, with `severity="warning"`, a doubtful thing that does not stop the load)."""
-        self._found.append(Diagnostic(code, message, span, path, severity))
+        if (span.file, span.line, span.column) not in self._spoiled:
+            self._found.append(Diagnostic(code, message, span, path, severity))
+
+    def spoil(self, span: Span) -> None:
+        """Nothing more will be said of the value that starts here: what stands there was refused already."""
+        self._spoiled.add((span.file, span.line, span.column))
 
     def has_errors(self) -> bool:
         return any(diagnostic.severity == "error" for diagnostic in self._found)
@@ -59,3 +68,12 @@ def quoted(text: str) -> str:
 def listed(names: Iterable[str]) -> str:
     """`a`, `b`, `c`, sorted."""
     return ", ".join(quoted(name) for name in sorted(names))
+
+
+def path_step(name: str) -> str:
+    """One step of a JSON path: `.name`, or `["any other text"]`."""
+    if len(name) <= _SHOWN and _BARE.fullmatch(name):
+        return f".{name}"
+    shown = name if len(name) <= _SHOWN else name[: _SHOWN - 1] + "…"
+    escaped = "".join(char if char.isprintable() and char not in '"\\' else repr(char)[1:-1] for char in shown)
+    return f'["{escaped}"]'

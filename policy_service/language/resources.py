@@ -69,6 +69,7 @@ class _RuleReader:
         self._scopes = scopes
         self._seen: dict[str, int] = {}
         self._attributes = draft.attributes.attributes
+        self._owner_is_claimed = draft.unregistered == "allow"
 
     def read(self, place: Place) -> Rule | None:
         fields = place.fields("a rule", RULE_FIELDS, ("name", "effect"))
@@ -116,7 +117,7 @@ class _RuleReader:
     def _condition(self, place: Place | None, effect: Effect) -> Condition | None:
         condition = self._conditions.read(place) if place else None
         if place and condition and effect == "deny":
-            warn_omittable(place, condition, self._attributes)
+            warn_omittable(place, condition, self._attributes, owner_is_claimed=self._owner_is_claimed)
         return condition
 
 

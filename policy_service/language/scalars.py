@@ -15,9 +15,7 @@ from typing import Final, Literal
 Kind = Literal["text", "null", "bool", "int", "float", "timestamp"]
 
 _BOOLS: Final = frozenset(
-    word
-    for base in ("y", "n", "yes", "no", "true", "false", "on", "off")
-    for word in (base, base.capitalize(), base.upper())
+    word for base in ("yes", "no", "true", "false", "on", "off") for word in (base, base.capitalize(), base.upper())
 )
 _NULLS: Final = frozenset(("", "~", "null", "Null", "NULL"))
 _INT: Final = re.compile(
@@ -29,7 +27,7 @@ _FLOAT: Final = re.compile(
     re.ASCII,
 )
 _TIMESTAMP: Final = re.compile(r"\d{4}-\d\d?-\d\d?(?:(?:[Tt]|[ \t]+)\d\d?:\d\d:\d\d.*)?", re.ASCII)
-_STARTS: Final = frozenset("0123456789+-.~yYnNtTfFoO=<")
+_STARTS: Final = frozenset("0123456789+-.~yYnNtTfFoO")
 """What any of the above can begin with: most text is let through by its first letter."""
 
 PLAIN_INT: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)

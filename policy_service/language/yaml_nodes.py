@@ -1,4 +1,4 @@
-"""The parts of a YAML file with their exact places. Columns count code points; indexes are code points of the text."""
+"""The parts of a YAML file with their exact places. Columns and offsets count code points."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Style = Literal["plain", "single", "double", "literal", "folded"]
 class Mark(NamedTuple):
     """A place in the text; all three 0-based."""
 
-    index: int
+    offset: int
     line: int
     column: int
 

@@ -14,15 +14,17 @@ from typing import Any, Final
 
 import yaml
 
-from policy_service.language.report import Report, quoted
+from policy_service.language.report import Report, path_step, quoted
 from policy_service.language.yaml_nodes import Entry, Mapping, Mark, Node, Scalar, Sequence, Style
-from policy_service.language.yaml_text import explain_syntax_error, find_bad_characters, locate
+from policy_service.language.yaml_text import explain_syntax_error, find_bad_characters
 from policy_service.model.spans import Span
 
 MAX_CODE_POINTS: Final = 4 * 1024 * 1024
 MAX_NODES: Final = 250_000
 MAX_DEPTH: Final = 16
 MAX_SCALAR: Final = 16_384
+MAX_REFUSALS: Final = 200
+"""After so many anchors, tags or doubled keys nobody wants to hear of the next one: reading stops."""
 
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STYLES: Final[dict[str | None, Style]] = {"'": "single", '"': "double", "|": "literal", ">": "folded"}
@@ -33,7 +35,6 @@ def read_yaml(file: str, text: str, report: Report) -> Node | None:
 
     Mistakes that leave the rest readable (a duplicate key, an anchor, a tag) are reported and read past.
     """
-    text = text.removeprefix("\ufeff")
     if len(text) > MAX_CODE_POINTS:
         report.add("yaml-too-large", f"the file is longer than {MAX_CODE_POINTS} characters; split it", Span(file))
         return None
@@ -86,26 +87,49 @@ class _Builder:
         self._open: list[_Open] = []
         self._nodes = 0
         self._documents = 0
+        self._refusals_left = MAX_REFUSALS
 
     def take(self, event: Any) -> bool:
         """False: stop reading, the reason is reported."""
-        if isinstance(event, yaml.ScalarEvent):
-            return self._count(event) and self._scalar(event)
-        if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
-            return self._count(event) and self._start(event)
+        if isinstance(event, yaml.NodeEvent):
+            return self._is_bounded(event) and self._node(event) and self._refusals_left > 0
         if isinstance(event, yaml.CollectionEndEvent):
-            return self._finish(event)
-        if isinstance(event, yaml.AliasEvent):
-            self._error(
-                event, "yaml-alias", f'`*` begins a YAML alias, and aliases are refused; quote "*{event.anchor}"'
-            )
-            return self._add(Scalar("", "plain", _mark(event.start_mark), _mark(event.end_mark)))
-        if isinstance(event, yaml.DocumentStartEvent):
+            self._finish(event)
+        elif isinstance(event, yaml.DocumentStartEvent):
             return self._document(event)
         return True
 
-    def _error(self, event: Any, code: str, message: str) -> None:
-        self._report.add(code, message, _span(self._file, _mark(event.start_mark), _mark(event.end_mark)))
+    def _is_bounded(self, event: Any) -> bool:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            self._error(event, "yaml-too-large", f"the file has more than {MAX_NODES} values; split it")
+        elif isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_SCALAR:
+            self._error(event, "yaml-too-large", f"the text is longer than {MAX_SCALAR} characters; shorten it")
+        elif isinstance(event, yaml.CollectionStartEvent) and len(self._open) >= MAX_DEPTH:
+            message = f"values are nested more than {MAX_DEPTH} deep; no rule file needs that"
+            self._error(event, "yaml-too-deep", message)
+        else:
+            return True
+        return False
+
+    def _node(self, event: Any) -> bool:
+        if isinstance(event, yaml.AliasEvent):
+            message = f'`*` begins a YAML alias, and aliases are refused; quote "*{event.anchor}"'
+            self._refuse(event, "yaml-alias", message)
+            self._add(Scalar("", "plain", _mark(event.start_mark), _mark(event.end_mark)))
+            return True
+        if event.anchor is not None:
+            message = f'`&` begins a YAML anchor, and anchors are refused; quote "&{event.anchor}"'
+            self._refuse(event, "yaml-anchor", message)
+        if event.tag is not None:
+            hint = "quote the text, or write a condition in a `|` block" if event.tag.startswith("!") else "remove it"
+            self._refuse(event, "yaml-tag", f"{quoted(event.tag)} is a YAML tag, and tags are refused; {hint}")
+        if isinstance(event, yaml.ScalarEvent):
+            style = _STYLES.get(event.style, "plain")
+            self._add(Scalar(event.value, style, _mark(event.start_mark), _mark(event.end_mark)))
+        else:
+            self._open.append(_Open(_mark(event.start_mark), isinstance(event, yaml.MappingStartEvent)))
+        return True
 
     def _document(self, event: Any) -> bool:
         self._documents += 1
@@ -116,48 +140,19 @@ class _Builder:
             self._error(event, "yaml-directive", "YAML directives (`%`) are refused; remove the line")
         return True
 
-    def _count(self, event: Any) -> bool:
-        self._nodes += 1
-        if self._nodes > MAX_NODES:
-            self._error(event, "yaml-too-large", f"the file has more than {MAX_NODES} values; split it")
-            return False
-        if event.anchor is not None:
-            self._error(
-                event, "yaml-anchor", f'`&` begins a YAML anchor, and anchors are refused; quote "&{event.anchor}"'
-            )
-        if event.tag is not None:
-            hint = "quote the text, or write a condition in a `|` block" if event.tag.startswith("!") else "remove it"
-            self._error(event, "yaml-tag", f"{quoted(event.tag)} is a YAML tag, and tags are refused; {hint}")
-        return True
-
-    def _scalar(self, event: Any) -> bool:
-        if len(event.value) > MAX_SCALAR:
-            self._error(event, "yaml-too-large", f"the text is longer than {MAX_SCALAR} characters; shorten it")
-            return False
-        style = _STYLES.get(event.style, "plain")
-        return self._add(Scalar(event.value, style, _mark(event.start_mark), _mark(event.end_mark)))
-
-    def _start(self, event: Any) -> bool:
-        if len(self._open) >= MAX_DEPTH:
-            self._error(
-                event, "yaml-too-deep", f"values are nested more than {MAX_DEPTH} deep; no rule file needs that"
-            )
-            return False
-        self._open.append(_Open(_mark(event.start_mark), isinstance(event, yaml.MappingStartEvent)))
-        return True
-
-    def _finish(self, event: Any) -> bool:
+    def _finish(self, event: Any) -> None:
         done = self._open.pop()
         if done.is_mapping:
             end = done.entries[-1].value.end if done.entries else _mark(event.end_mark)
-            return self._add(Mapping(tuple(done.entries), done.start, end))
-        end = done.items[-1].end if done.items else _mark(event.end_mark)
-        return self._add(Sequence(tuple(done.items), done.start, end))
+            self._add(Mapping(tuple(done.entries), done.start, end))
+        else:
+            end = done.items[-1].end if done.items else _mark(event.end_mark)
+            self._add(Sequence(tuple(done.items), done.start, end))
 
-    def _add(self, node: Node) -> bool:
+    def _add(self, node: Node) -> None:
         if not self._open:
             self.root = node
-            return True
+            return
         parent = self._open[-1]
         if not parent.is_mapping:
             parent.items.append(node)
@@ -167,27 +162,49 @@ class _Builder:
             if parent.key is not None:
                 parent.entries.append(Entry(parent.key, node))
             parent.key, parent.skip = None, False
-        return True
 
     def _key(self, parent: _Open, node: Node) -> None:
-        if not isinstance(node, Scalar):
-            message = "a name is expected here, not a list or mapping; quote it if it is text"
-            self._report.add("yaml-complex-key", message, _span(self._file, node.start, node.end))
-            parent.skip = True
-            return
-        span = _span(self._file, node.start, node.end)
-        if node.style == "plain" and node.value == "<<":
-            self._report.add("yaml-merge-key", "`<<` merges mappings, which is refused; write the fields out", span)
-            parent.skip = True
-        elif node.value in parent.seen:
-            line = parent.seen[node.value].line + 1
-            self._report.add(
-                "duplicate-key", f"{quoted(node.value)} stands here already, in line {line}; keep one", span
-            )
-            parent.skip = True
-        else:
+        refusal = _refusal_of_key(parent, node)
+        if refusal is None and isinstance(node, Scalar):
             parent.seen[node.value] = node.start
             parent.key = node
+        elif refusal is not None:
+            code, message = refusal
+            self._report.add(code, message, _span(self._file, node.start, node.end), self._path())
+            self._refusals_left -= 1
+            parent.skip = True
+
+    def _refuse(self, event: Any, code: str, message: str) -> None:
+        """An error that reading goes on after; nothing else will be said of the same value."""
+        self._error(event, code, message)
+        self._report.spoil(_span(self._file, _mark(event.start_mark), _mark(event.end_mark)))
+        self._refusals_left -= 1
+
+    def _error(self, event: Any, code: str, message: str) -> None:
+        span = _span(self._file, _mark(event.start_mark), _mark(event.end_mark))
+        self._report.add(code, message, span, self._path())
+
+    def _path(self) -> str:
+        """Of the value that comes next."""
+        steps = []
+        for collection in self._open:
+            if not collection.is_mapping:
+                steps.append(f"[{len(collection.items)}]")
+            elif collection.key is not None:
+                steps.append(path_step(collection.key.value))
+        return "$" + "".join(steps)
+
+
+def _refusal_of_key(parent: _Open, node: Node) -> tuple[str, str] | None:
+    """Code and message, or None for a good key."""
+    if not isinstance(node, Scalar):
+        return "yaml-complex-key", "a name is expected here, not a list or mapping; quote it if it is text"
+    if node.style == "plain" and node.value == "<<":
+        return "yaml-merge-key", "`<<` merges mappings, which is refused; write the fields out"
+    if node.value in parent.seen:
+        line = parent.seen[node.value].line + 1
+        return "duplicate-key", f"{quoted(node.value)} stands here already, in line {line}; keep one"
+    return None
 
 
 def _mark(mark: Any) -> Mark:
@@ -196,6 +213,3 @@ def _mark(mark: Any) -> Mark:
 
 def _span(file: str, start: Mark, end: Mark) -> Span:
     return Span(file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
-
-
-__all__ = ["locate", "read_yaml"]
