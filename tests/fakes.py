@@ -80,9 +80,7 @@ class MemoryStore:
         self.broken: StoreError | None = None
         self._lock = threading.RLock()
 
-    def commit(
-        self, plan: Callable[[MemoryReader], ChangeDraft | None], *, actor: str, now: int
-    ) -> Change | None:
+    def commit(self, plan: Callable[[MemoryReader], ChangeDraft | None], *, actor: str, now: int) -> Change | None:
         with self._open():
             draft = plan(MemoryReader(self.tables, self.texts))
             if draft is None:

@@ -102,12 +102,13 @@ class Bundles:
             RequestError: 403 `operator_only`; 404 `not_found`, it was never published.
             StoreError: it cannot be linked; then nothing changed.
         """
-        _operator_only(caller)
+        self.get_bundle(caller, digest)
+        # Linked before the lock is taken: a bundle that no worker could link must never become active. A bundle that
+        # was published stays published, so this needs no lock.
+        self.program(digest)
         after = ActiveBundle(digest=digest)
 
         def plan(reader: FactReader) -> Planned[ActiveBundle]:
-            if reader.get(Bundle, (digest,)) is None:
-                raise _not_published(digest)
             before = reader.get(ActiveBundle, after.key())
             if before == after:
                 return Planned(draft=None, fact=after)
@@ -118,9 +119,6 @@ class Bundles:
             )
             return Planned(draft=change, fact=after, created=before is None)
 
-        if self.files(digest) is not None:
-            # Linked before the lock is taken: a bundle that no worker could link must never become active.
-            self.program(digest)
         return commit(self._store, caller, self._clock.now(), plan)
 
 

@@ -11,7 +11,9 @@ from tests.unit.service.house import OPERATOR, House
 EVALUATE = "decisions:evaluate"
 
 
-def _admit(house: House, text: str | None, scope: str | tuple[str, ...] = EVALUATE, ip: str | None = "192.0.2.1") -> Caller:
+def _admit(
+    house: House, text: str | None, scope: str | tuple[str, ...] = EVALUATE, ip: str | None = "192.0.2.1"
+) -> Caller:
     house.replica.catch_up()
     return house.gate.admit(text, scope, ip)
 

@@ -51,7 +51,18 @@ def test_enabled_and_empty_is_legal(house: House) -> None:
 
 @pytest.mark.parametrize(
     "cidr",
-    ["", "10.0.0.1/8", "0.0.0.0/0", "::/0", "10.0.0.0/0.0.0.255", "::ffff:10.0.0.0/104", "010.0.0.0/8", "ANY", "x" * 99, "a\nb"],
+    [
+        "",
+        "10.0.0.1/8",
+        "0.0.0.0/0",
+        "::/0",
+        "10.0.0.0/0.0.0.255",
+        "::ffff:10.0.0.0/104",
+        "010.0.0.0/8",
+        "ANY",
+        "x" * 99,
+        "a\nb",
+    ],
 )
 def test_a_cidr_of_another_form_is_refused(house: House, cidr: str) -> None:
     """Host bits, hostmasks, mapped prefixes, /0 and whatever is no CIDR."""
