@@ -1,1 +1,6 @@
 """The facts in a database: tables, migrations, and the feed of changes."""
+
+from policy_service.store.migrate import migrate
+from policy_service.store.store import Store
+
+__all__ = ["Store", "migrate"]

@@ -1,0 +1,48 @@
+"""Column types that mean the same on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Final
+
+from sqlalchemy import BigInteger, Boolean, Dialect, Text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import mapped_column
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from policy_service.model.canonical import canonical_text
+
+# Text sorts by code point, as SQLite and Python do: cursors and lists must not depend on a server's locale.
+TEXT: Final[TypeEngine[str]] = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+INTEGER: Final[TypeEngine[int]] = BigInteger()
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON value as canonical text.
+
+    Text and not the database's JSON type: that would round large integers, reorder members and refuse `\\u0000`. The
+    standard library's parser is the exact inverse of the canonical encoder, whatever the size of a number.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The same text type as every other column's."""
+        return dialect.type_descriptor(TEXT.dialect_impl(dialect))
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002 - the same on both
+        """Encode. None is SQL's NULL: no fact has a JSON null as a whole column."""
+        return None if value is None else canonical_text(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002 - the same on both
+        """Decode."""
+        return None if value is None else json.loads(value)
+
+
+Name = Annotated[str, mapped_column(TEXT)]
+Part = Annotated[str, mapped_column(TEXT, primary_key=True)]
+"""Part of a primary key; the columns of a composite key stand in the order of the fact's `key_fields`."""
+Number = Annotated[int, mapped_column(INTEGER)]
+Flag = Annotated[bool, mapped_column(Boolean)]
+Document = Annotated[Any, mapped_column(Json)]

@@ -1,0 +1,78 @@
+"""Reading facts within one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from sqlalchemy import Column, Connection, select
+
+from policy_service.model.canonical import sha256_hex
+from policy_service.model.errors import StoreError
+from policy_service.model.facts import Fact, Key
+from policy_service.store.columns import Json
+from policy_service.store.rows import fact_of, key_after, key_is
+from policy_service.store.tables import BUNDLE_FILES, TABLES
+
+F = TypeVar("F", bound=Fact)
+
+
+class TableReader:
+    """The facts as the transaction of one connection sees them. Of no use once that has ended."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, entity: type[F], key: Key) -> F | None:
+        """The fact with this key, or None. Cost: one look-up in the primary key."""
+        table = TABLES[entity]
+        row = self._connection.execute(select(table).where(key_is(entity, table, key))).mappings().first()
+        return None if row is None else fact_of(entity, row)
+
+    def find(self, entity: type[F], *, after: Key | None = None, limit: int | None = None, **where: object) -> list[F]:
+        """Facts whose fields equal `where` (None: is absent), in key order.
+
+        Args:
+            after: start with the first key past this one; it need not exist.
+            limit: at most so many.
+
+        Raises:
+            ValueError: a name in `where` is not a field of the entity that can be compared.
+        """
+        table = TABLES[entity]
+        query = select(table).order_by(*(table.c[name] for name in entity.key_fields)).limit(limit)
+        for name, value in where.items():
+            query = query.where(_column(entity, name) == value)
+        if after is not None:
+            query = query.where(key_after(entity, table, after))
+        return [fact_of(entity, row) for row in self._connection.execute(query).mappings()]
+
+    def bundle_files(self, digest: str) -> dict[str, str] | None:
+        """The text of a stored bundle, by relative path; None when there is no such bundle.
+
+        Raises:
+            StoreError: `store_damaged`, the text is not what was stored.
+        """
+        wanted = select(BUNDLE_FILES.c.files, BUNDLE_FILES.c.content_sha256).where(BUNDLE_FILES.c.digest == digest)
+        row = self._connection.execute(wanted).first()
+        if row is None:
+            return None
+        if sha256_hex(row.files) != row.content_sha256:
+            raise StoreError(
+                "store_damaged", f"the files of bundle `{digest}` were altered; restore the store from a backup"
+            )
+        files: dict[str, str] = json.loads(row.files)
+        return files
+
+    def every(self) -> Iterator[Fact]:
+        """Every fact, entity by entity, in key order."""
+        for entity in TABLES:
+            yield from self.find(entity)
+
+
+def _column(entity: type[Fact], name: str) -> Column[Any]:
+    column = TABLES[entity].c.get(name)
+    if column is None or isinstance(column.type, Json):
+        raise ValueError(f"facts of `{entity.entity}` cannot be found by `{name}`")
+    return column

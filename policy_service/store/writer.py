@@ -1,0 +1,92 @@
+"""Applying a change to the tables, and appending it to the feed. Everything here runs under the counter's lock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Executable, delete, insert, select, update
+
+from policy_service.model.canonical import canonical_text
+from policy_service.model.changes import Change, Effect
+from policy_service.model.errors import StoreError
+from policy_service.model.facts import ENTITIES, Fact
+from policy_service.store.reader import TableReader
+from policy_service.store.rows import change_row, json_form, key_is
+from policy_service.store.tables import CHANGES, COUNTER, TABLES
+
+
+def read_counter(connection: Connection, *, lock: bool = False) -> tuple[int, str]:
+    """The last revision and its hash, as this transaction sees them."""
+    query = select(COUNTER.c.revision, COUNTER.c.hash)
+    row = connection.execute(query.with_for_update() if lock else query).first()
+    if row is None:
+        raise StoreError("store_damaged", "the database has lost its counter; restore it from a backup")
+    return row.revision, row.hash
+
+
+def take_counter(connection: Connection) -> tuple[int, str]:
+    """Become the one writer until this transaction ends. The last revision and its hash.
+
+    It must be the transaction's first statement: what is read after it is the newest, and stays so.
+    """
+    return read_counter(connection, lock=True)
+
+
+def apply(connection: Connection, change: Change) -> None:
+    """Apply a change's effects to the tables, in order.
+
+    Raises:
+        StoreError: `store_diverged`, an effect's `before` is not what is stored.
+        ValueError: an effect has not the form of its entity.
+    """
+    reader = TableReader(connection)
+    for effect in change.effects:
+        _apply(connection, reader, effect)
+
+
+def append(connection: Connection, change: Change) -> None:
+    """Append a change to the feed, and move the counter."""
+    _write(connection, insert(CHANGES), change_row(change))
+    connection.execute(update(COUNTER).values(revision=change.revision, hash=change.hash))
+
+
+def _apply(connection: Connection, reader: TableReader, effect: Effect) -> None:
+    if effect.entity not in ENTITIES:
+        raise ValueError(f"there is no entity `{effect.entity}`")
+    entity = ENTITIES[effect.entity]
+    table = TABLES[entity]
+    stored = reader.get(entity, effect.key)
+    if canonical_text(effect.before) != canonical_text(None if stored is None else json_form(stored)):
+        raise _diverged(effect)
+    here = key_is(entity, table, effect.key)
+    if effect.after is None:
+        connection.execute(delete(table).where(here))
+        return
+    row = _row(entity, effect)
+    _write(connection, insert(table) if stored is None else update(table).where(here), row)
+
+
+def _row(entity: type[Fact], effect: Effect) -> dict[str, Any]:
+    fact = msgspec.convert(effect.after, entity)
+    if fact.key() != effect.key:
+        raise ValueError(f"an effect on `{effect.entity}` has another key than its fact")
+    return json_form(fact)
+
+
+def _write(connection: Connection, statement: Executable, row: dict[str, Any]) -> None:
+    # PostgreSQL refuses what SQLite takes (NUL in text) and SQLite's driver fails on large numbers in its own way.
+    if any(isinstance(value, str) and "\0" in value for value in row.values()):
+        raise StoreError("store_refused", "the database refused the change (a text holds NUL)")
+    try:
+        connection.execute(statement, row)
+    except OverflowError as error:
+        raise StoreError("store_refused", "the database refused the change (a number is too large)") from error
+
+
+def _diverged(effect: Effect) -> StoreError:
+    return StoreError(
+        "store_diverged",
+        f"`{effect.entity}` `{'/'.join(effect.key)}` is not as the change says it was; the tables were edited by hand",
+        {"entity": effect.entity, "key": list(effect.key)},
+    )

