@@ -58,25 +58,26 @@ def judge(
         values: by path; ABSENT and WRONG stand for what cannot be read; `request.ip` is an address as bits.
         attributes, context: declared types by name.
     """
-    checked = compile_condition(text, tuple(sorted(attributes.items())), tuple(sorted(context.items())))
-    wrong = {path for path, value in values.items() if value is WRONG}
-    settle_has_of_wrong(checked.expr, wrong)
-    packed = any_pb2.Any()
-    packed.Pack(checked)
-    expression = untyped_environment(networks).deserialize(packed.SerializeToString())
-    result = expression.eval(data=nested(values))
+    wrong = frozenset(path for path, value in values.items() if value is WRONG)
+    frozen_networks = tuple((name, tuple(cidrs)) for name, cidrs in sorted(networks.items()))
+    declared = tuple(sorted(attributes.items())), tuple(sorted(context.items()))
+    result = runnable(text, *declared, frozen_networks, wrong).eval(data=nested(values))
     return bool(result.value()) if result.type() == cel.Type.BOOL else FAULT
 
 
+Declared = tuple[tuple[str, str], ...]
+"""Names with their types."""
+
+
 @functools.lru_cache(maxsize=4096)
-def checked_bytes(text: str, attributes: tuple[tuple[str, str], ...], context: tuple[tuple[str, str], ...]) -> bytes:
-    """Only this step is remembered: it depends on the text and the declarations alone."""
+def runnable(text: str, attributes: Declared, context: Declared, networks: Any, wrong: frozenset[str]) -> Any:
+    """The expression, ready to be evaluated. Building one takes CEL a millisecond: the one thing remembered here."""
     serialized = typed_environment(dict(attributes), dict(context)).compile(text).serialize()
-    return bytes(any_pb2.Any.FromString(serialized).value)
-
-
-def compile_condition(text: str, attributes: Any, context: Any) -> checked_pb2.CheckedExpr:
-    return checked_pb2.CheckedExpr.FromString(checked_bytes(text, attributes, context))
+    checked = checked_pb2.CheckedExpr.FromString(any_pb2.Any.FromString(serialized).value)
+    settle_has_of_wrong(checked.expr, wrong)
+    packed = any_pb2.Any()
+    packed.Pack(checked)
+    return untyped_environment(dict(networks)).deserialize(packed.SerializeToString())
 
 
 def nested(values: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def child_expressions(message: Message) -> Iterator[Any]:
                 yield from child_expressions(item)
 
 
-def untyped_environment(networks: dict[str, list[str]]) -> Any:
+def untyped_environment(networks: dict[str, tuple[str, ...]]) -> Any:
     """Where conditions run. Addresses are text here (`"4 0101…"`), so that our two functions can be given them."""
 
     def in_cidr(address: str, cidr: str) -> bool:

@@ -265,7 +265,7 @@ class Oracle:
 
     def judge(self, text: str, resource_type: str | None) -> bool | str:
         """True, False or FAULT. Without a resource type, a condition cannot mention attributes."""
-        policy = self.rules.resources[resource_type] if resource_type is not None else {}
+        policy = self.rules.resources.get(resource_type, {}) if resource_type is not None else {}
         attributes = policy.get("attributes", {})
         return judge(
             text,
