@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from policy_service.engine.program import Program
 from policy_service.engine.snapshot import Snapshot
 from policy_service.model.decision import Decision
 from policy_service.model.errors import StoreError
@@ -20,15 +19,12 @@ def decide(request: Request, snapshot: Snapshot, now: int) -> Decision:
 
     Cost: about 2 µs; it does not grow with the number of rules.
     """
-    return active_program(snapshot).decide(request, snapshot, now)
+    program = snapshot.program
+    if program is None:
+        raise no_policy()
+    return program.decide(request, snapshot, now)
 
 
-def active_program(snapshot: Snapshot) -> Program:
-    """The program that decides on a snapshot.
-
-    Raises:
-        StoreError: `no_policy` where no bundle is active.
-    """
-    if snapshot.program is None:
-        raise StoreError("no_policy", "no policy is active yet; publish and activate one")
-    return snapshot.program
+def no_policy() -> StoreError:
+    """What is raised where no bundle is active: never a decision."""
+    return StoreError("no_policy", "no policy is active yet; publish and activate one")

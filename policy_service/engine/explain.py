@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from policy_service.engine.decide import active_program
+from policy_service.engine.decide import no_policy
 from policy_service.engine.endings import ALLOWED_ENDING, CREDENTIAL, Ending
 from policy_service.engine.facts_read import Facts
 from policy_service.engine.snapshot import Snapshot
@@ -40,7 +40,9 @@ def explain(request: Request, snapshot: Snapshot, now: int) -> Explanation:
 
     Cost: grows with the number of rules of the resource's type; for people, not for the hot path.
     """
-    policy = active_program(snapshot).policy
+    if snapshot.program is None:
+        raise no_policy()
+    policy = snapshot.program.policy
     key = snapshot.keys.get(request.credential.key_id or "") if request.credential.outcome == "verified" else None
     if key is None or request.credential.slot not in key.slots:
         return _unverified(request, snapshot, policy, now)

@@ -38,17 +38,25 @@ class Bucket:
 
 
 class _Table:
-    """The buckets of one scope, or of the rules for all scopes. No pattern is the prefix of length 0."""
+    """The buckets of one scope, or of the rules for all scopes. No pattern is the prefix of length 0.
 
-    __slots__ = ("exact", "prefixes")
+    `lookups`: for each length of prefix in use, the length and where to look.
+    """
+
+    __slots__ = ("_prefixes", "exact", "lookups")
 
     def __init__(self) -> None:
         self.exact: dict[str, Bucket] = {}
-        self.prefixes: dict[int, dict[str, Bucket]] = {}
+        self._prefixes: dict[int, dict[str, Bucket]] = {}
+        self.lookups: tuple[tuple[int, Callable[[str], Bucket | None]], ...] = ()
 
     def bucket(self, text: str, *, is_prefix: bool) -> Bucket:
-        buckets = self.prefixes.setdefault(len(text), {}) if is_prefix else self.exact
-        return buckets.setdefault(text, Bucket())
+        if not is_prefix:
+            return self.exact.setdefault(text, Bucket())
+        if len(text) not in self._prefixes:
+            buckets = self._prefixes[len(text)] = {}
+            self.lookups += ((len(text), buckets.get),)
+        return self._prefixes[len(text)].setdefault(text, Bucket())
 
 
 class RuleIndex:
@@ -57,12 +65,12 @@ class RuleIndex:
     A deny rule's *rank* is its place in that order: the smallest decides which one gives the reason.
     """
 
-    __slots__ = ("_all_scopes", "_by_scope", "_default_allow", "_denials", "_faults")
+    __slots__ = ("_default_allow", "_denials", "_faults", "_tables", "_unscoped")
 
     def __init__(self, *, default_allow: bool) -> None:
         self._default_allow = default_allow
-        self._by_scope: dict[str, _Table] = {}
-        self._all_scopes = _Table()
+        self._tables: dict[str, tuple[_Table, ...]] = {}
+        self._unscoped: tuple[_Table, ...] = ()
         self._denials: list[Ending] = []
         self._faults: list[Ending] = []
 
@@ -141,22 +149,32 @@ class RuleIndex:
     def _find(self, scope: str, identity: str) -> list[Bucket]:
         """The buckets whose rules apply to a scope and a resource id."""
         found: list[Bucket] = []
-        for table in (self._by_scope.get(scope), self._all_scopes):
-            if table is None:
-                continue
+        for table in self._tables.get(scope, self._unscoped):
             bucket = table.exact.get(identity)
             if bucket is not None:
                 found.append(bucket)
-            for length, buckets in table.prefixes.items():
-                bucket = buckets.get(identity[:length])
+            for length, look_up in table.lookups:
+                bucket = look_up(identity[:length])
                 if bucket is not None:
                     found.append(bucket)
         return found
 
     def _buckets(self, scopes: Sequence[str] | None, ids: Sequence[str], prefixes: Sequence[str]) -> Iterator[Bucket]:
-        tables = [self._all_scopes] if scopes is None else [self._by_scope.setdefault(s, _Table()) for s in scopes]
-        for table in tables:
+        for table in self._tables_for(scopes):
             for text in ids:
                 yield table.bucket(text, is_prefix=False)
             for text in prefixes:
                 yield table.bucket(text, is_prefix=True)
+
+    def _tables_for(self, scopes: Sequence[str] | None) -> Iterator[_Table]:
+        """Where rules for these scopes are filed. A scope's own table is looked up before that for all scopes."""
+        if scopes is None:
+            if not self._unscoped:
+                self._unscoped = (_Table(),)
+                self._tables = {scope: tables + self._unscoped for scope, tables in self._tables.items()}
+            yield self._unscoped[0]
+            return
+        for scope in scopes:
+            if scope not in self._tables:
+                self._tables[scope] = (_Table(), *self._unscoped)
+            yield self._tables[scope][0]

@@ -17,9 +17,9 @@ def standing(key: KeyView, slot: int | None, now: int, *, suspended: bool) -> st
         slot: the secret that was presented, one of the key's; its grace may have ended before the key does.
         suspended: whether the key's user is.
     """
-    if key.revoked:
+    if key.fact.revoked_at is not None:
         return "revoked_key"
-    if now >= key.ends or now >= key.slots[slot]:
+    if now >= key.slots[slot]:
         return "expired_key"
     if now < key.starts:
         return "key_not_yet_valid"

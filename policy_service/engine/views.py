@@ -25,8 +25,9 @@ class KeyView:
 
     Attributes:
         identity: the last four fields of a Decision: key id, principal kind and id, workspace.
-        starts, ends: valid for `starts <= now < ends`; -FOREVER and FOREVER where the key names no limit.
-        slots: slot number → when that secret ends; also None → FOREVER, for a key named without showing a secret.
+        starts: valid from here on; -FOREVER where the key names no limit.
+        slots: slot number → the instant at which that secret has ended, by itself, with its key, or (-FOREVER) by
+            revocation. None stands for a key that was named without showing a secret.
         networks: the key's own CIDRs; None when it has none.
         closure: its scopes and all they imply; None until first needed under the active policy.
     """
@@ -34,7 +35,6 @@ class KeyView:
     __slots__ = (
         "closure",
         "created_at",
-        "ends",
         "expires_at",
         "fact",
         "id",
@@ -44,7 +44,6 @@ class KeyView:
         "labels",
         "networks",
         "principal_id",
-        "revoked",
         "scopes",
         "slots",
         "starts",
@@ -65,12 +64,8 @@ class KeyView:
         self.labels = fact.labels
         self.created_at = fact.created_at
         self.expires_at: object = ABSENT if fact.expires_at is None else fact.expires_at
-        self.revoked = fact.revoked_at is not None
         self.starts = -FOREVER if fact.not_before is None else fact.not_before
-        self.ends = FOREVER if fact.expires_at is None else fact.expires_at
-        self.slots: dict[int | None, int] = {None: FOREVER}
-        for slot in fact.slots:
-            self.slots[slot.number] = FOREVER if slot.expires_at is None else slot.expires_at
+        self.slots = _ends(fact)
         self.networks = Intervals.of_cidrs(fact.cidrs) if fact.cidrs else None
         self.closure: frozenset[str] | None = None
 
@@ -79,6 +74,17 @@ class KeyView:
         if not self.is_user:
             return NOBODY
         return self.workspace.grants.get(self.principal_id) or self.workspace.grants_of(self.principal_id)
+
+
+def _ends(key: ApiKey) -> dict[int | None, int]:
+    """When each secret of a key has ended."""
+    end = FOREVER if key.expires_at is None else key.expires_at
+    if key.revoked_at is not None:
+        end = -FOREVER
+    ends: dict[int | None, int] = {None: end}
+    for slot in key.slots:
+        ends[slot.number] = end if slot.expires_at is None else min(end, slot.expires_at)
+    return ends
 
 
 class ResourceView:
