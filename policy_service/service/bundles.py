@@ -16,7 +16,7 @@ from policy_service.service.cache import Cache
 from policy_service.service.callers import Caller
 from policy_service.service.checks import shown
 from policy_service.service.commits import commit
-from policy_service.service.effects import draft, put
+from policy_service.service.effects import draft, put, same
 from policy_service.service.ports import Clock, FactReader, FactStore
 from policy_service.service.results import Found, Planned, Written
 
@@ -110,7 +110,7 @@ class Bundles:
 
         def plan(reader: FactReader) -> Planned[ActiveBundle]:
             before = reader.get(ActiveBundle, after.key())
-            if before == after:
+            if same(before, after):
                 return Planned(draft=None, fact=after)
             change = msgspec.structs.replace(
                 draft("activate", after, [put(after, before)], workspace=None, note=note),

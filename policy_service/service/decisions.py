@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -15,11 +15,12 @@ from policy_service.model.errors import PolicyServiceError, RequestError, StoreE
 from policy_service.model.request import UNKNOWN, Credential, Request, ResourceRef
 from policy_service.service.callers import Caller
 from policy_service.service.credentials import Credentials
+from policy_service.service.discreet import Discreet
 from policy_service.service.ports import Clock, Decided, DecisionSink, IdSource
 from policy_service.service.replica import Replica
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
+class Ask(Discreet, frozen=True, kw_only=True):
     """What a caller asks.
 
     Args:
@@ -29,18 +30,14 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         id: the caller's own id for this item, echoed.
     """
 
+    secret_fields: ClassVar[tuple[str, ...]] = ("key",)
     key: str | None
     scope: str
     resource: ResourceRef
     source_ip: str | None = None
-    context: dict[str, Any] = {}
+    context: dict[str, Any] = msgspec.field(default_factory=dict)
     min_revision: int | None = None
     id: str | None = None
-
-    def __repr__(self) -> str:
-        """Never the key."""
-        shown = "absent" if self.key is None else "present"
-        return f"Ask(key={shown}, scope={self.scope!r}, resource={self.resource!r}, id={self.id!r})"
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):

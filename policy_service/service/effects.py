@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from policy_service.model.canonical import canonical_text
 from policy_service.model.changes import ChangeDraft, Effect
 from policy_service.model.facts import Fact
 
@@ -15,6 +16,11 @@ def json_form(fact: Fact) -> dict[str, Any]:
     """A fact as plain JSON values: what a change carries, a table stores and an API shows."""
     form: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(fact))
     return form
+
+
+def same(before: Fact | None, after: Fact) -> bool:
+    """Whether nothing changes. By JSON form: to Python `1`, `1.0` and `True` are equal, to a condition they are not."""
+    return before is not None and canonical_text(json_form(before)) == canonical_text(json_form(after))
 
 
 def put(after: Fact, before: Fact | None = None) -> Effect:

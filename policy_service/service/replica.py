@@ -67,9 +67,18 @@ class Replica:
         return self._snapshot
 
     def prepare(self) -> Prepared:
-        """Read the next changes and link the programs they activate. Touches no snapshot; safe in any thread."""
+        """Read the next changes and link the program they end with. Touches no snapshot; safe in any thread.
+
+        Raises:
+            StoreError: the changes cannot be read; `store_diverged`, for good, where they have a gap.
+        """
         after = self._snapshot.revision
-        changes = self._store.changes_after(after, BATCH)
+        try:
+            changes = self._store.changes_after(after, BATCH)
+        except StoreError as error:
+            if error.code == DIVERGED:
+                self._failure = error
+            raise
         for digest in _activated(changes)[-1:]:
             # A bundle that cannot be had is `apply`'s to tell, which knows what that means for deciding.
             with contextlib.suppress(StoreError):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
-
-import msgspec
+from typing import Any, ClassVar, Final
 
 from policy_service.language.load import load_policy
 from policy_service.language.policy import Policy
@@ -21,6 +19,7 @@ from policy_service.model.names import (
 from policy_service.service.administration import Administration, NewKey
 from policy_service.service.bundles import Bundles
 from policy_service.service.callers import Caller
+from policy_service.service.discreet import Discreet
 from policy_service.service.ports import FactStore
 
 DEMO: Final = "demo"
@@ -40,7 +39,7 @@ _RESOURCES: Final[tuple[tuple[str, str, str | None, dict[str, Any]], ...]] = (
 )
 
 
-class Initialized(msgspec.Struct, frozen=True, kw_only=True):
+class Initialized(Discreet, frozen=True, kw_only=True):
     """What setting up came to. Each key is the text to hand to its holder, once; None where none was made.
 
     Args:
@@ -48,6 +47,7 @@ class Initialized(msgspec.Struct, frozen=True, kw_only=True):
         created: False when the store was set up already and nothing changed.
     """
 
+    secret_fields: ClassVar[tuple[str, ...]] = ("system_key", "caller_key", "admin_key", "user_key", "service_key")
     workspace: str
     bundle: str
     created: bool
@@ -57,10 +57,6 @@ class Initialized(msgspec.Struct, frozen=True, kw_only=True):
     admin_key: str | None = None
     user_key: str | None = None
     service_key: str | None = None
-
-    def __repr__(self) -> str:
-        """Never a key."""
-        return f"Initialized(workspace={self.workspace!r}, bundle={self.bundle!r}, created={self.created!r})"
 
 
 class Setup:

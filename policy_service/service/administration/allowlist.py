@@ -10,7 +10,7 @@ from policy_service.model.facts import AllowlistEntry, IpAllowlist
 from policy_service.service.administration.desk import Desk, existing_workspace
 from policy_service.service.callers import Caller
 from policy_service.service.checks import check_text, shown
-from policy_service.service.effects import draft, put
+from policy_service.service.effects import draft, put, same
 from policy_service.service.ports import FactReader
 from policy_service.service.results import Found, Planned, Written
 
@@ -45,7 +45,7 @@ class AllowlistAdministration(Desk):
         def plan(reader: FactReader) -> Planned[IpAllowlist]:
             existing_workspace(reader, workspace)
             before = reader.get(IpAllowlist, after.key())
-            if before == after:
+            if same(before, after):
                 return Planned(draft=None, fact=after)
             change = draft("put", after, [put(after, before)], workspace=workspace)
             return Planned(draft=change, fact=after, created=before is None)

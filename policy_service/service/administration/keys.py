@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import msgspec
 
@@ -16,6 +17,7 @@ from policy_service.service.administration.allowlist import canonical_cidrs
 from policy_service.service.administration.desk import Desk, existing_workspace
 from policy_service.service.callers import Caller
 from policy_service.service.checks import check_id, check_labels, check_text, near, shown
+from policy_service.service.discreet import Discreet
 from policy_service.service.effects import draft, put
 from policy_service.service.ports import FactReader
 from policy_service.service.results import Found, Page, Planned, Written
@@ -41,16 +43,13 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
 
 
-class IssuedKey(msgspec.Struct, frozen=True, kw_only=True):
+class IssuedKey(Discreet, frozen=True, kw_only=True):
     """A key just made, and its text, which cannot be had again."""
 
+    secret_fields: ClassVar[tuple[str, ...]] = ("written", "text")
     written: Written[ApiKey]
     api_key: ApiKey
     text: str
-
-    def __repr__(self) -> str:
-        """Never the text."""
-        return f"IssuedKey(api_key={self.api_key!r})"
 
 
 class KeyAdministration(Desk):

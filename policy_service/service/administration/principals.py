@@ -10,7 +10,7 @@ from policy_service.model.changes import Effect
 from policy_service.model.errors import RequestError
 from policy_service.model.facts import ApiKey, PrincipalKind, Resource, ServicePrincipal, User
 from policy_service.service.administration.desk import existing_workspace, principal_exists
-from policy_service.service.effects import draft, put
+from policy_service.service.effects import draft, put, same
 from policy_service.service.ports import FactReader
 from policy_service.service.results import Planned
 
@@ -27,7 +27,7 @@ def plan_principal(reader: FactReader, before: P | None, after: P) -> Planned[P]
         RequestError: 409 `conflict`, 409 `id_is_owner`, 404 `not_found` (the workspace).
     """
     existing_workspace(reader, after.workspace)
-    if before == after:
+    if same(before, after):
         return Planned(draft=None, fact=after)
     if before is None:
         _refuse_taken(reader, after)

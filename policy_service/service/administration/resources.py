@@ -11,7 +11,7 @@ from policy_service.model.names import NAME, RESOURCE_ID
 from policy_service.service.administration.desk import Desk, existing, existing_workspace
 from policy_service.service.callers import Caller
 from policy_service.service.checks import check_attributes, check_id, near
-from policy_service.service.effects import draft, put, remove
+from policy_service.service.effects import draft, put, remove, same
 from policy_service.service.ports import FactReader
 from policy_service.service.results import Found, Page, Planned, Written
 
@@ -49,7 +49,7 @@ class ResourceAdministration(Desk):
             existing_workspace(reader, workspace)
             _check_type(self._policy(reader), type)
             before = reader.get(Resource, key)
-            if before == after:
+            if same(before, after):
                 return Planned(draft=None, fact=after)
             change = draft("put", after, [put(after, before)], workspace=workspace)
             return Planned(draft=change, fact=after, created=before is None)

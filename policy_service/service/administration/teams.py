@@ -11,7 +11,7 @@ from policy_service.model.facts import Membership, RoleBinding, Team
 from policy_service.service.administration.desk import Desk, existing, existing_workspace
 from policy_service.service.callers import Caller
 from policy_service.service.checks import check_id, check_text
-from policy_service.service.effects import draft, put, remove
+from policy_service.service.effects import draft, put, remove, same
 from policy_service.service.ports import FactReader
 from policy_service.service.results import Found, Page, Planned, Written
 
@@ -42,7 +42,7 @@ class TeamAdministration(Desk):
         def plan(reader: FactReader) -> Planned[Team]:
             existing_workspace(reader, workspace)
             before = reader.get(Team, after.key())
-            if before == after:
+            if same(before, after):
                 return Planned(draft=None, fact=after)
             _check_nesting(reader, after)
             change = draft("put", after, [put(after, before)], workspace=workspace)

@@ -84,6 +84,23 @@ def test_a_feed_that_contradicts_itself_stops_the_replica_for_good(house: House,
     assert house.replica.failure is not None
 
 
+def test_a_store_that_finds_a_gap_stops_the_replica_for_good(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one restored from a backup older than what this process has seen."""
+    house.replica.catch_up()
+
+    def older(*_: object) -> None:
+        raise StoreError("store_diverged", "the changes in the database lack revision 3")
+
+    monkeypatch.setattr(house.store, "changes_after", older)
+    with pytest.raises(StoreError):
+        house.replica.prepare()
+    monkeypatch.undo()
+    for use in (house.replica.view, house.replica.catch_up):
+        with pytest.raises(StoreError) as raised:
+            use()
+        assert raised.value.code == "store_diverged"
+
+
 def test_a_bundle_that_cannot_be_had_stops_deciding_until_it_can(house: House) -> None:
     """Whoever answered on would knowingly use an old policy."""
     house.replica.catch_up()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from rich.pretty import pretty_repr
 
 from policy_service.model.errors import PolicyErrors, RequestError, UsageError
 from policy_service.model.facts import ServicePrincipal, User, Workspace
-from policy_service.service.administration import IssuedKey
 from policy_service.service.policy_folder import read_folder, shipped_folder
-from policy_service.service.setup import Initialized, Setup
+from policy_service.service.setup import Initialized
 from tests.unit.service.house import OPERATOR, OTHER_FILES, RULE_FILES, House, ask
 
 SHIPPED = read_folder(shipped_folder())
@@ -183,7 +183,7 @@ def test_nothing_shown_of_these_objects_holds_a_secret(demo: tuple[House, Initia
     house.decide(issued.text, workspace="demo")
     things = [made, issued, ask(issued.text), house.peppers, house.credentials, house.sink.decided, house.store.changes]
     things += [list(house.store.facts()), house.replica.view(), house.gate, house.admin, house.setup]
-    shown = " ".join(f"{thing!r} {thing!s}" for thing in things)
+    shown = " ".join(f"{thing!r} {thing!s} {pretty_repr(thing)}" for thing in things)
     assert not [secret for secret in secrets if secret in shown]
-    assert isinstance(issued, IssuedKey)
-    assert isinstance(house.setup, Setup)
+    assert "key=None" in repr(ask(None))
+    assert "key='…'" in repr(ask(issued.text))

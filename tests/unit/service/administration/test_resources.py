@@ -25,6 +25,16 @@ def test_put_creates_replaces_and_changes_nothing(house: House) -> None:
     assert house.admin.get_resource(TENANT, "acme", "pipeline", "etl/a:b").fact == second.fact
 
 
+@pytest.mark.parametrize(("before", "after"), [(1, True), (1, 1.0), (0, False), (0.0, -0.0)])
+def test_values_that_python_takes_for_equal_are_a_change(house: House, before: Any, after: Any) -> None:
+    """Conditions tell an integer, a double and a bool apart."""
+    house.admin.put_resource(TENANT, "acme", "pipeline", "etl", attributes={"n": [before]})
+    written = house.admin.put_resource(TENANT, "acme", "pipeline", "etl", attributes={"n": [after]})
+    assert written.change is not None
+    stored = house.admin.get_resource(TENANT, "acme", "pipeline", "etl").fact.attributes
+    assert repr(stored) == repr({"n": [after]})
+
+
 def test_a_type_of_a_scope_alone_is_declared(house: House) -> None:
     """`organization` has no file of its own but a scope is on it."""
     assert house.admin.put_resource(TENANT, "acme", "organization", "acme").created
