@@ -15,7 +15,7 @@ from policy_service.language.policy import Attribute
 from policy_service.language.report import quoted
 from policy_service.language.variables import ATTRIBUTE_PREFIX, CONTEXT_PREFIX
 from policy_service.language.yaml_nodes import Scalar
-from policy_service.language.yaml_text import line_starts, locate_by
+from policy_service.language.yaml_text import locate
 from policy_service.model.address import Network
 from policy_service.model.spans import Span
 
@@ -82,16 +82,15 @@ class ConditionReader:
 
 def _report(place: Place, problems: tuple[Problem, ...]) -> None:
     node = place.node
-    assert isinstance(node, Scalar)
-    indexes = source_indexes(node, place.source.text)
-    starts = line_starts(place.source.text)
-    hint = _comment_hint(node, place.source.text)
+    if not problems or not isinstance(node, Scalar):
+        return
+    text = place.source.text
+    indexes = source_indexes(node, text)
+    hint = _comment_hint(node, text)
     for problem in problems:
         first = min(max(problem.offset, 0), len(indexes) - 1)
-        last = min(max(problem.end_offset, first + 1), len(indexes) - 1)
-        line, column = locate_by(starts, indexes[first])
-        end_line, end_column = locate_by(starts, max(indexes[last], indexes[first]))
-        span = Span(place.source.file, line, column, end_line, end_column)
+        last = min(max(problem.end_offset, first), len(indexes) - 1)
+        span = Span(place.source.file, *locate(text, indexes[first]), *locate(text, indexes[last]))
         message = problem.message + (hint if problem.severity == "error" else "")
         place.source.report.add(problem.code, message, span, place.path, problem.severity)
 

@@ -61,8 +61,14 @@ def near_match(name: str, known: Collection[str]) -> str | None:
 
 def quoted(text: str) -> str:
     """User input in back-ticks, on one line, shortened."""
+    return f"`{_visible(text)}`"
+
+
+def _visible(text: str) -> str:
     shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-    return "`" + "".join(char if char.isprintable() else repr(char)[1:-1] for char in shown) + "`"
+    if shown.isprintable():
+        return shown
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in shown)
 
 
 def listed(names: Iterable[str]) -> str:
@@ -74,6 +80,5 @@ def path_step(name: str) -> str:
     """One step of a JSON path: `.name`, or `["any other text"]`."""
     if len(name) <= _SHOWN and _BARE.fullmatch(name):
         return f".{name}"
-    shown = name if len(name) <= _SHOWN else name[: _SHOWN - 1] + "…"
-    escaped = "".join(char if char.isprintable() and char not in '"\\' else repr(char)[1:-1] for char in shown)
-    return f'["{escaped}"]'
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'["{_visible(escaped)}"]'

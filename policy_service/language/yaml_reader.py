@@ -30,10 +30,13 @@ _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STYLES: Final[dict[str | None, Style]] = {"'": "single", '"': "double", "|": "literal", ">": "folded"}
 
 
-def read_yaml(file: str, text: str, report: Report) -> Node | None:
+def read_yaml(file: str, text: str, report: Report, *, loader: Any = _LOADER) -> Node | None:
     """The one document of a file, or None when it is unreadable or empty; why is in the report.
 
     Mistakes that leave the rest readable (a duplicate key, an anchor, a tag) are reported and read past.
+
+    Args:
+        loader: a loader class of PyYAML: the fast one where libyaml is built in.
     """
     if len(text) > MAX_CODE_POINTS:
         report.add("yaml-too-large", f"the file is longer than {MAX_CODE_POINTS} characters; split it", Span(file))
@@ -42,7 +45,7 @@ def read_yaml(file: str, text: str, report: Report) -> Node | None:
         return None
     builder = _Builder(file, report)
     try:
-        for event in _events(text):
+        for event in _events(loader(text)):
             if not builder.take(event):
                 return None
     except yaml.YAMLError as error:
@@ -53,8 +56,7 @@ def read_yaml(file: str, text: str, report: Report) -> Node | None:
     return builder.root
 
 
-def _events(text: str) -> Iterator[Any]:
-    loader = _LOADER(text)
+def _events(loader: Any) -> Iterator[Any]:
     try:
         while loader.check_event():
             yield loader.get_event()

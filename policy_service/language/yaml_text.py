@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from typing import Any, Final
 
 from policy_service.language.report import Report, quoted
@@ -39,17 +38,6 @@ _RESERVED: Final = {"@": "`@`", "`": "a back-tick", "%": "`%`", "\t": "a tab"}
 def locate(text: str, index: int) -> tuple[int, int]:
     """1-based line and column (code points) of an index into `text`. Cost: linear in the text before it."""
     return text.count("\n", 0, index) + 1, index - (text.rfind("\n", 0, index) + 1) + 1
-
-
-def line_starts(text: str) -> list[int]:
-    """The index at which every line starts."""
-    return [0, *(match.end() for match in re.finditer("\n", text))]
-
-
-def locate_by(starts: list[int], index: int) -> tuple[int, int]:
-    """As `locate`, by the line starts of the text. Cost: logarithmic."""
-    line = bisect_right(starts, index)
-    return line, index - starts[line - 1] + 1
 
 
 def find_bad_characters(file: str, text: str, report: Report) -> bool:

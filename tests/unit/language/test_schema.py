@@ -69,7 +69,7 @@ def test_shipped_files_name_their_schema_and_fit_it(file: str) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "where"),
     [
-        ("chain.yaml", "chain: []\nchian: []", ""),
+        ("scopes.yaml", "scopes: {}\nscopse: {}", ""),
         ("scopes.yaml", "scopes:\n  a:b: {on: [thing], implys: []}", "scopes/a:b"),
         ("scopes.yaml", "scopes:\n  a:b: {on: thing}", "scopes/a:b/on"),
         ("scopes.yaml", "scopes:\n  a:b: {}", "scopes/a:b"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from policy_service.language.report import Report
-from policy_service.language.yaml_nodes import Mapping, Node, Scalar, Sequence
+from policy_service.language.yaml_nodes import Mapping, Mark, Node, Scalar, Sequence
 from policy_service.language.yaml_reader import MAX_DEPTH, MAX_NODES, MAX_SCALAR, read_yaml
+from tests.unit.language.folders import shipped
 
 
 def read(text: str) -> tuple[Node | None, list[str]]:
@@ -40,7 +42,7 @@ def test_marks_count_code_points() -> None:
     assert isinstance(node, Mapping)
     inner = node.entries[1].value
     assert isinstance(inner, Mapping)
-    assert inner.entries[0].value.start == (13, 1, 8)
+    assert inner.entries[0].value.start == Mark(13, 1, 8)
 
 
 @pytest.mark.parametrize(
@@ -106,3 +108,22 @@ def test_the_number_of_values_is_bounded() -> None:
 def test_the_length_of_a_text_is_bounded() -> None:
     """A scalar past the bound stops the reading where it starts."""
     assert read("a: " + "x" * (MAX_SCALAR + 1))[1] == ["1:4 yaml-too-large"]
+
+
+@pytest.mark.parametrize("file", sorted(shipped()))
+def test_the_parser_in_python_reads_the_same(file: str) -> None:
+    """Where libyaml is not built in, the pure parser gives the same nodes at the same starts."""
+    report = Report()
+    pure = read_yaml(file, shipped()[file], report, loader=yaml.SafeLoader)
+    fast = read_yaml(file, shipped()[file], report)
+    assert report.sorted() == ()
+    assert starts(pure) == starts(fast)
+
+
+def starts(node: Node | None) -> object:
+    """The tree with the starts of its scalars."""
+    if isinstance(node, Scalar):
+        return (node.value, node.style, node.start)
+    if isinstance(node, Sequence):
+        return [starts(item) for item in node.items]
+    return [(starts(entry.key), starts(entry.value)) for entry in node.entries] if node else None

@@ -1,0 +1,86 @@
+"""How long `load` takes for 1,000 rules with conditions: `python -m bench.policy_check [rules]`.
+
+The policy is made up here, ten resource types alike, every condition different, so that nothing is compiled once and
+counted twice. What it means is asserted before anything is timed.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+
+from policy_service.language.load import load
+from policy_service.model.reasons import CHECKS
+
+TYPES = 10
+ROUNDS = 7
+LIMIT_S = 0.5
+"""For 1,000 rules."""
+
+RULE = """
+  - name: rule-{n}
+    effect: {effect}
+    scopes: [{type}s:run]
+    resources: ["etl-{n}-*"]
+    when: {when}
+"""
+DENY = "    reason: production_locked\n    message: Production pipelines are run by the operators team.\n"
+CONDITIONS = (
+    """has(resource.attr.env) && resource.attr.env == "prod-{n}" && !("operators-{n}" in principal.teams)""",
+    """'request.ip.inNetwork("office") && request.time < timestamp("2099-12-20T00:00:{s:02}Z")'""",
+    """resource.attr.tags.exists(tag, tag == "frozen-{n}")""",
+    """resource.attr.size > {n} && resource.id.startsWith("etl-{n}")""",
+)
+
+
+def policy_files(rules: int) -> dict[str, str]:
+    """A policy of that many rules with conditions, half of them deny rules."""
+    types = [f"type-{number}" for number in range(TYPES)]
+    files = {
+        "chain.yaml": "chain:\n" + "".join(f"  - check: {name}\n" for name in CHECKS),
+        "scopes.yaml": "scopes:\n" + "".join(f"  {name}s:run:\n    on: [{name}]\n" for name in types),
+        "networks.yaml": "networks:\n  office: [203.0.113.0/24]\n",
+    }
+    for index, name in enumerate(types):
+        own = "".join(rule(number, name) for number in range(index, rules, TYPES))
+        files[f"resources/{name}.yaml"] = f"resource: {name}\nattributes:{ATTRIBUTES}rules:{own or ' []'}"
+    return files
+
+
+ATTRIBUTES = """
+  env: {type: string, from: store}
+  tags: {type: list(string), default: []}
+  size: {type: int, default: 0}
+"""
+
+
+def rule(number: int, type_: str) -> str:
+    """One rule; condition and effect by its number."""
+    when = CONDITIONS[number % len(CONDITIONS)].format(n=number, s=number % 60)
+    effect = "deny" if number // TYPES % 2 else "allow"
+    text = RULE.format(n=number, type=type_, effect=effect, when=when)
+    return text + DENY if effect == "deny" else text
+
+
+def main() -> int:
+    """Print the figure; 1 when 1,000 rules take longer than they may."""
+    rules = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    files = policy_files(rules)
+    loaded = load(files)
+    assert loaded.diagnostics == (), loaded.diagnostics[0]
+    assert loaded.policy is not None
+    assert sum(len(resource.rules) for resource in loaded.policy.resources.values()) == rules
+    seconds = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        load(files)
+        seconds.append(time.perf_counter() - start)
+    median = statistics.median(seconds)
+    size = sum(map(len, files.values())) // 1024
+    print(f"policy check: {rules} rules with conditions, {size} KiB: median {median * 1000:.0f} ms of {ROUNDS}")
+    return 0 if median <= LIMIT_S * max(1.0, rules / 1000) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
