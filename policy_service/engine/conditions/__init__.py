@@ -1,1 +1,1 @@
-"""Conditions: emission and interpretation of `language.ir` trees."""
+"""Conditions at run time: emitted as readable Python for decisions, interpreted step by step for explanations."""

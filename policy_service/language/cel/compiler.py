@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from cel.expr import checked_pb2  # type: ignore[import-untyped]  # xds-protos ships no types
-from cel_expr_python import cel
+from cel_expr_python import cel  # type: ignore[import-untyped]  # its stubs come without a py.typed marker
 from google.protobuf import any_pb2
 
 from policy_service.language.cel.messages import report_checker
@@ -54,7 +54,9 @@ class ConditionCompiler:
 
     def _compile(self, text: str, places: Places) -> Condition | None:
         if len(text) > MAX_TEXT:
-            places.report("cel-too-long", f"the condition has more than {MAX_TEXT} characters; split the rule", MAX_TEXT)
+            places.report(
+                "cel-too-long", f"the condition has more than {MAX_TEXT} characters; split the rule", MAX_TEXT
+            )
             return None
         checked = self._check(text, places)
         expr = None if checked is None else translate(checked, self._schema, self._networks, places)
@@ -68,7 +70,9 @@ class ConditionCompiler:
             return None
         if expression.return_type() != cel.Type.BOOL:
             kind = expression.return_type().name()
-            places.report("cel-not-bool", f"a condition must be true or false, but this is of type {kind}", 0, len(text))
+            places.report(
+                "cel-not-bool", f"a condition must be true or false, but this is of type {kind}", 0, len(text)
+            )
         packed, checked = any_pb2.Any(), checked_pb2.CheckedExpr()
         packed.ParseFromString(expression.serialize())
         packed.Unpack(checked)

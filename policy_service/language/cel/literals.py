@@ -10,8 +10,8 @@ import re2  # type: ignore[import-untyped]  # google-re2 ships no types
 
 from policy_service.model.instants import NS_PER_S
 
-MAX_DURATION_NS: Final = 315_576_000_000 * NS_PER_S
-"""CEL's durations reach 10,000 years of 365.25 days either way, this limit excluded."""
+_MAX_DURATION_NS: Final = 2**63 - 1
+"""292 years: what CEL can calculate with."""
 
 _UNITS_NS: Final = {"h": 3600 * NS_PER_S, "m": 60 * NS_PER_S, "s": NS_PER_S, "ms": 10**6, "us": 10**3, "ns": 1}
 _PART: Final = r"(\d{1,18})(?:\.(\d{1,18}))?(h|ms|m|us|ns|s)"
@@ -29,7 +29,7 @@ def parse_duration(text: str) -> int | None:
     total = Fraction(0)
     for whole, fraction, unit in _PARTS.findall(match.group(2)):
         total += Fraction(int(whole + fraction), 10 ** len(fraction)) * _UNITS_NS[unit]
-    if total.denominator != 1 or total >= MAX_DURATION_NS:
+    if total.denominator != 1 or total > _MAX_DURATION_NS:
         return None
     return -total.numerator if match.group(1) else total.numerator
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
-from cel_expr_python import cel
+from cel_expr_python import cel  # type: ignore[import-untyped]  # its stubs come without a py.typed marker
 from google.protobuf import descriptor_pb2, descriptor_pool, timestamp_pb2
 
 from policy_service.language.ir import Type

@@ -19,6 +19,8 @@ from policy_service.model.instants import parse_rfc3339
 MAX_ITEMS: Final = 500
 MAX_MACRO_DEPTH: Final = 6
 
+_Parse = Callable[[str], int | None]
+
 _PRIMITIVES: Final = {
     checked_pb2.Type.BOOL: ir.BOOL,
     checked_pb2.Type.INT64: ir.INT,
@@ -189,9 +191,7 @@ class _Translator:
         kind = self._type(node)
         if kind is None:
             return self._refuse_type(node)
-        return ir.Transform(
-            type=kind, variable=variable, range=over, condition=condition, result=result, offset=place
-        )
+        return ir.Transform(type=kind, variable=variable, range=over, condition=condition, result=result, offset=place)
 
     def _unique(self, name: str) -> str:
         unique, number = name, 1
@@ -230,7 +230,7 @@ class _Translator:
         if self._places.has_errors() and kind is None:
             return _REFUSED
         if overload not in calls.SUPPORTED:
-            return self._refuse(node, _call_refusal(node.call_expr.function, overload))
+            return self._refuse(node, _call_refusal(node.call_expr.function))
         if kind is None:
             return self._refuse_type(node)
         return ir.Call(type=kind, overload=overload, args=args, offset=self._offset(node))
@@ -306,7 +306,9 @@ class _Translator:
     def duration(self, node: syntax_pb2.Expr) -> ir.Expr:
         return self._parsed(node, ir.DURATION, parse_duration, '"1h30m"')
 
-    def _parsed(self, node: syntax_pb2.Expr, kind: ir.Type, parse: Callable[[str], int | None], example: str) -> ir.Expr:
+    def _parsed(
+        self, node: syntax_pb2.Expr, kind: ir.Type, parse: Callable[[str], int | None], example: str
+    ) -> ir.Expr:
         argument = node.call_expr.args[0]
         text = self._literal(argument)
         if text is None:
@@ -361,9 +363,7 @@ _CONSTANT_REFUSALS: Final = {
 _CONNECTIVES: Final = frozenset({"!_", "_&&_", "_||_", "_?_:_"})
 
 
-def _call_refusal(function: str, overload: str) -> str:
-    if overload == "double_to_string":
-        return "`string` of a double cannot be used in a condition; compare the number itself"
+def _call_refusal(function: str) -> str:
     return f"{quoted(calls.SYMBOLS.get(function, function))} cannot be used in a condition like this"
 
 

@@ -1,0 +1,24 @@
+"""Constants of generated code that are no literals: compiled patterns, sets of networks."""
+
+from __future__ import annotations
+
+import re
+
+
+class ConstantPool:
+    """Named constants of one generated module. It grows while the module is emitted."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, object] = {}
+
+    def add(self, value: object, hint: str) -> str:
+        """A fresh name for a value, made readable by the hint: `OFFICE`, `OFFICE_2`."""
+        stem = re.sub(r"\W+", "_", hint, flags=re.ASCII).strip("_").upper()[:40] or "VALUE"
+        if not stem[0].isalpha():
+            stem = f"C_{stem}"
+        name, number = stem, 1
+        while name in self.values:
+            number += 1
+            name = f"{stem}_{number}"
+        self.values[name] = value
+        return name
