@@ -59,6 +59,7 @@ CODES: Final[dict[str, str]] = {
     "store_full": "503. The database has no room left.",
     "store_read_only": "503. The database cannot be written.",
     "store_damaged": "503. The database is damaged.",
+    "store_refused": "503. The database refused the change.",
     "store_diverged": "503. The changes contradict their own hash chain. This process decides nothing any more.",
     "pepper_not_loaded": "503. The pepper that a key was made under is not loaded.",
     "bundle_missing": "503. The active bundle is not in the store.",
