@@ -14,7 +14,7 @@ from policy_service.model.errors import PolicyErrors, RequestError, StoreError
 from policy_service.model.facts import ActiveBundle, Bundle
 from policy_service.service.cache import Cache
 from policy_service.service.callers import Caller
-from policy_service.service.checks import shown
+from policy_service.service.checks import check_text, shown
 from policy_service.service.commits import commit
 from policy_service.service.effects import draft, put, same
 from policy_service.service.ports import Clock, FactReader, FactStore
@@ -77,9 +77,10 @@ class Bundles:
 
         Raises:
             PolicyErrors: the files have mistakes; all of them.
-            RequestError: 403 `operator_only`.
+            RequestError: 403 `operator_only`; 400 `invalid_text` (the note).
         """
         _operator_only(caller)
+        check_text("`note`", note)
         policy = load_policy(files)
         digest = policy.digest
         made = Bundle(
@@ -99,9 +100,10 @@ class Bundles:
         """Let a published bundle decide from now on.
 
         Raises:
-            RequestError: 403 `operator_only`; 404 `not_found`, it was never published.
+            RequestError: 403 `operator_only`; 404 `not_found`, it was never published; 400 `invalid_text` (the note).
             StoreError: it cannot be linked; then nothing changed.
         """
+        check_text("`note`", note)
         self.get_bundle(caller, digest)
         # Linked before the lock is taken: a bundle that no worker could link must never become active. A bundle that
         # was published stays published, so this needs no lock.

@@ -105,17 +105,6 @@ class Decisions:
         self._sink.record([item for item in decided if isinstance(item, Decided)])
         return [_answered(item) if isinstance(item, Decided) else item for item in decided]
 
-    def rehearse(self, key_id: str, ask: Ask, now: int | None = None) -> Explanation:
-        """What would be decided for a key named by its id, without a secret, at any instant. Never recorded.
-
-        For the local command alone: no caller from outside may name a key it cannot show. `ask.key` is ignored.
-        """
-        snapshot = self._replica.view()
-        known = snapshot.api_key(key_id) is not None
-        # No slot: no secret was shown, so no secret's grace period is judged either.
-        credential = Credential("verified", key_id) if known else UNKNOWN
-        return explain(_as_request(credential, ask), snapshot, self._clock.now() if now is None else now)
-
     def _reach(self, ask: Ask) -> PolicyServiceError | None:
         try:
             self._replica.reach(ask.min_revision, self._clock)
@@ -145,7 +134,8 @@ class Decisions:
         batch_id: str | None = None,
         explained: bool = False,
     ) -> Decided:
-        unverified = ask.key is not None and request.credential.outcome != "verified"
+        # Only of what looks like a key: a stranger's megabyte is never hashed.
+        is_unknown = ask.key is not None and request.credential.outcome == "unknown"
         return Decided(
             decision_id=self._ids.decision_id(),
             caller=caller,
@@ -153,7 +143,7 @@ class Decisions:
             decision=decision,
             batch_id=batch_id,
             request_id=ask.id,
-            key_fingerprint=self._credentials.fingerprint(ask.key) if unverified and ask.key is not None else None,
+            key_fingerprint=self._credentials.fingerprint(ask.key) if is_unknown and ask.key is not None else None,
             explained=explained,
         )
 

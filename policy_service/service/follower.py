@@ -66,9 +66,14 @@ class Follower:
     async def run(self) -> None:
         """Follow until cancelled. Trouble is logged once per kind and kept in `trouble`; it does not end the loop."""
         seen: object = None
-        while True:
-            seen = await self._look(seen)
-            await asyncio.sleep(self._interval_s)
+        try:
+            while True:
+                seen = await self._look(seen)
+                await asyncio.sleep(self._interval_s)
+        except Exception:
+            # A bug. A worker that no longer follows must not go on deciding on facts that grow old.
+            self._replica.stop(StoreError("replica_failed", "this worker no longer follows the changes; restart it"))
+            raise
 
     async def _look(self, seen: object) -> object:
         try:

@@ -104,6 +104,9 @@ def _names(root: Path) -> Iterator[str]:
 
 
 def _read(path: Path, relative: str) -> str | Diagnostic:
+    if path.exists() and not path.is_file():
+        # A pipe would be waited for, for ever.
+        return Diagnostic("unreadable-file", "is no regular file; remove it", Span(relative))
     try:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)

@@ -103,7 +103,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
         caller: who asked.
         batch_id: shared by the decisions of one batch, which saw one snapshot and one `now`.
         request_id: the caller's own id for this item, if it gave one.
-        key_fingerprint: keyed fingerprint of a presented key that is not known; None otherwise.
+        key_fingerprint: keyed fingerprint of a well-formed key that is not known to the caller; None otherwise.
         explained: whether the caller asked for the steps.
     """
 

@@ -45,6 +45,7 @@ class Replica:
         self._programs = programs
         self._snapshot = Snapshot(programs)
         self._failure: StoreError | None = None
+        self._stopped = False
 
     @property
     def revision(self) -> int:
@@ -66,6 +67,11 @@ class Replica:
             raise self._failure
         return self._snapshot
 
+    def stop(self, error: StoreError) -> None:
+        """Decide nothing any more; every use raises `error` from now on."""
+        self._failure = error
+        self._stopped = True
+
     def prepare(self) -> Prepared:
         """Read the next changes and link the program they end with. Touches no snapshot; safe in any thread.
 
@@ -77,7 +83,7 @@ class Replica:
             changes = self._store.changes_after(after, BATCH)
         except StoreError as error:
             if error.code == DIVERGED:
-                self._failure = error
+                self.stop(error)
             raise
         for digest in _activated(changes)[-1:]:
             # A bundle that cannot be had is `apply`'s to tell, which knows what that means for deciding.
@@ -91,7 +97,7 @@ class Replica:
         Raises:
             StoreError: a change cannot be taken; those before it were.
         """
-        if self._failure is not None and self._failure.code == DIVERGED:
+        if self._stopped and self._failure is not None:
             raise self._failure
         for revision, change in enumerate(prepared.changes, start=prepared.after + 1):
             # Skipped by their place in the feed: what a change itself says of its revision is the snapshot's to verify.
@@ -104,6 +110,11 @@ class Replica:
             self._snapshot.apply(change)
         except StoreError as error:
             self._failure = error
+            self._stopped = error.code == DIVERGED
+            raise
+        except Exception:
+            # A bug, and perhaps half a change in the snapshot: nothing may be decided on that.
+            self.stop(StoreError("replica_failed", f"change {change.revision} broke this worker; restart it"))
             raise
         self._failure = None
 

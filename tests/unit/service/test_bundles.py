@@ -76,6 +76,17 @@ def test_what_was_never_published_cannot_be_activated_or_shown(house: House) -> 
     assert house.bundles.files("sha256:none") is None
 
 
+def test_a_note_is_one_clean_line(house: House) -> None:
+    """It goes into the changes, for people."""
+    for use in (
+        lambda: house.bundles.publish(OPERATOR, OTHER_FILES, note="a\0"),
+        lambda: house.bundles.activate(OPERATOR, DIGEST, note="a\nb"),
+    ):
+        with pytest.raises(RequestError) as raised:
+            use()
+        assert raised.value.code == "invalid_text"
+
+
 def test_bundles_are_the_operators(house: House) -> None:
     """A tenant neither publishes nor activates nor reads them."""
     for use in (

@@ -7,6 +7,7 @@ import pytest
 from policy_service.model.api_key import format_api_key
 from policy_service.model.errors import PolicyServiceError, RequestError, StoreError
 from policy_service.model.request import Credential
+from policy_service.service import peppers as peppers_module
 from policy_service.service import replica as replica_module
 from policy_service.service.decisions import Answered
 from tests.fakes import START
@@ -46,6 +47,14 @@ def test_a_service_key_with_the_scope_is_allowed(house: House) -> None:
 def test_nothing_and_nonsense_are_decisions_not_errors(house: House, key: str | None, reason: str) -> None:
     """A denial is a value."""
     assert house.decide(key).decision.reason == reason
+
+
+def test_nonsense_is_never_hashed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither to check it nor to record it: a stranger's megabyte costs nothing."""
+    house.replica.catch_up()
+    monkeypatch.setattr(peppers_module, "hmac", None)
+    answered = house.decisions.decide(OPERATOR, ask("psx_" + "0" * 1_000_000))
+    assert answered.decision.reason == "malformed_key"
 
 
 @pytest.mark.parametrize(
@@ -94,17 +103,17 @@ def test_each_decision_is_recorded_before_it_is_answered(house: House) -> None:
 
 
 def test_an_unknown_key_is_recorded_by_its_fingerprint(house: House) -> None:
-    """The record tells equal keys, and no key; a known key needs none."""
+    """The record tells equal keys, and no key; a known key needs none, and nonsense has none."""
     text = format_api_key("psx", "K99999999999", "s" * 22)
     for _ in range(2):
         house.decide(text)
-    house.decide("malformed")
-    house.decide(house.key().text)
-    house.decide(None)
+    house.decide(house.key("zeta").text, caller=TENANT)
+    for known_or_nonsense in (house.key().text, "malformed", "", None):
+        house.decide(known_or_nonsense)
     prints = [recorded.key_fingerprint for recorded in house.sink.decided]
     assert prints[0] == prints[1] == house.credentials.fingerprint(text)
     assert prints[2] not in (None, prints[0])
-    assert prints[3:] == [None, None]
+    assert prints[3:] == [None] * 4
     assert text not in repr(house.sink.decided)
 
 
@@ -220,16 +229,6 @@ def test_an_empty_batch_is_an_empty_answer(house: House) -> None:
     assert house.decisions.decide_batch(OPERATOR, []) == []
 
 
-def test_a_rehearsal_needs_no_secret_and_leaves_no_record(house: House) -> None:
-    """For any instant; an unknown id is a denial."""
-    issued = house.key(expires_at=START + 10)
-    house.replica.catch_up()
-    assert house.decisions.rehearse(issued.api_key.id, ask(None)).decision.allowed
-    assert house.decisions.rehearse(issued.api_key.id, ask(None), now=START + 10).decision.reason == "expired_key"
-    assert house.decisions.rehearse("K99999999999", ask(None)).decision.reason == "unknown_key"
-    assert house.sink.calls == 0
-
-
 def test_a_diverged_store_ends_all_deciding(house: House) -> None:
     """Every use is a store error from then on."""
     issued = house.key()
@@ -241,7 +240,6 @@ def test_a_diverged_store_ends_all_deciding(house: House) -> None:
         lambda: house.decisions.decide(OPERATOR, ask(issued.text)),
         lambda: house.decisions.explain(OPERATOR, ask(issued.text)),
         lambda: house.decisions.decide_batch(OPERATOR, [ask(issued.text)]),
-        lambda: house.decisions.rehearse(issued.api_key.id, ask(None)),
     ):
         with pytest.raises(StoreError) as raised:
             use()

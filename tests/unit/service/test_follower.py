@@ -73,6 +73,38 @@ def test_trouble_is_logged_once_and_passes(house: House, caplog: pytest.LogCaptu
     ]
 
 
+def test_a_follower_that_dies_takes_the_deciding_with_it(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug ends the loop; facts that would grow old unseen are not decided on."""
+
+    async def scenario(follower: Follower) -> None:
+        await follower.catch_up()
+        monkeypatch.setattr(house.store, "version_token", lambda: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            await follower.run()
+
+    _run(house, scenario)
+    with pytest.raises(StoreError) as raised:
+        house.replica.view()
+    assert raised.value.code == "replica_failed"
+
+
+def test_nothing_new_is_not_looked_at_twice(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the token stands still no changes are read."""
+    looks: list[int] = []
+    real = house.store.changes_after
+    monkeypatch.setattr(house.store, "changes_after", lambda *given: looks.append(1) or real(*given))
+
+    async def scenario(follower: Follower) -> None:
+        task = asyncio.create_task(follower.run())
+        await _until(lambda: house.replica.revision == house.store.head())
+        before = len(looks)
+        await asyncio.sleep(10 * INTERVAL_S)
+        assert len(looks) == before
+        task.cancel()
+
+    _run(house, scenario)
+
+
 def test_reaching_a_revision_waits_for_it(house: House) -> None:
     """None and a revision that was seen ask for nothing; one ahead of the head is the caller's mistake."""
 

@@ -65,6 +65,12 @@ def test_what_is_not_utf_8_is_told_with_its_place_beside_all_other_mistakes(fold
     assert [d.code for d in raised.value.diagnostics] == ["not-utf-8"]
 
 
+def test_a_pipe_is_not_waited_for(folder: Path) -> None:
+    """Opening one would hang."""
+    os.mkfifo(folder / "networks.yaml")
+    assert [d.code for d in load_folder(folder).diagnostics] == ["unreadable-file"]
+
+
 def test_an_unreadable_or_huge_file_is_a_diagnostic(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A dangling link, and a file past the bound."""
     (folder / "roles.yaml").unlink()

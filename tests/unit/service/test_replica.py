@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from policy_service.engine.snapshot import Snapshot
 from policy_service.model.errors import RequestError, StoreError
 from policy_service.service import replica as replica_module
 from policy_service.service.bundles import Bundles
@@ -118,6 +119,20 @@ def test_a_bundle_that_cannot_be_had_stops_deciding_until_it_can(house: House) -
     house.store.texts[other.digest] = text
     assert replica.catch_up() == house.store.head()
     assert replica.view().bundle == other.digest
+
+
+def test_a_change_that_breaks_the_engine_stops_the_replica(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a change may be in the snapshot then: the bug passes through, and nothing is decided any more."""
+    house.replica.catch_up()
+    house.admin.put_user(TENANT, "acme", "ada")
+    monkeypatch.setattr(Snapshot, "_take", lambda *_: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        house.replica.catch_up()
+    monkeypatch.undo()
+    for use in (house.replica.view, house.replica.catch_up):
+        with pytest.raises(StoreError) as raised:
+            use()
+        assert raised.value.code == "replica_failed"
 
 
 def test_an_unreachable_store_leaves_the_snapshot_usable(house: House) -> None:
