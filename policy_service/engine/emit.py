@@ -21,6 +21,24 @@ from policy_service.model.canonical import sha256_hex
 CHUNK_LINES: Final = 400
 """Lines after which a new part begins: one part compiles in a few milliseconds, and other threads run in between."""
 
+RESERVED: Final = frozenset(
+    {
+        "ABSENT",
+        "ACCEPTS_UNREGISTERED",
+        "BUNDLE",
+        "CREDENTIAL",
+        "ITERATION_BUDGET",
+        "ON",
+        "RESOURCE_POLICIES",
+        "REVOCATION",
+        "WRONG",
+    }
+)
+"""Names in capitals that the module has already; constants of conditions are in capitals too.
+
+INVARIANT: no constant takes a name that means something else (test_link: names of networks).
+"""
+
 
 class EmittedModule(msgspec.Struct, frozen=True, eq=False):
     """Generated source, in parts to be run one after the other in one namespace.
@@ -38,7 +56,7 @@ class EmittedModule(msgspec.Struct, frozen=True, eq=False):
 
 def emit(policy: Policy) -> EmittedModule:
     """The generated module of a policy. Cost: about 30 µs a rule."""
-    pool = ConstantPool()
+    pool = ConstantPool(reserved=RESERVED)
     parts = tuple(_parts(_blocks(policy, pool)))
     label = policy.digest or f"sha256:{sha256_hex(''.join(parts))}"
     return EmittedModule(policy, label, parts, dict(pool.values))

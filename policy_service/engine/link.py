@@ -53,7 +53,9 @@ def link(emitted: EmittedModule) -> Program:
     Each part is known to `linecache` under `<policy sha256:… part n>`, so tracebacks and debuggers show its lines, for
     as long as the program lives.
     """
-    namespace: dict[str, Any] = {"__name__": f"policy {emitted.label}", **PRELUDE, **_GIVEN, **emitted.constants}
+    given = {"__name__": f"policy {emitted.label}", **PRELUDE, **_GIVEN}
+    assert given.keys().isdisjoint(emitted.constants), "a constant would take a name that means something else"
+    namespace: dict[str, Any] = {**given, **emitted.constants}
     lines_by_name: dict[str, list[str]] = {}
     for number, text in enumerate(emitted.parts, start=1):
         name = f"<policy {emitted.label[:19]}… part {number}>"

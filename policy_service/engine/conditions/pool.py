@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 
 class ConstantPool:
-    """Named constants of one generated module. It grows while the module is emitted."""
+    """Named constants of one generated module. It grows while the module is emitted.
 
-    def __init__(self) -> None:
+    Args:
+        reserved: names that mean something else in that module; an author's network may be called `absent`.
+    """
+
+    def __init__(self, reserved: Collection[str] = ()) -> None:
+        self._reserved = frozenset(reserved)
         self.values: dict[str, object] = {}
 
     def add(self, value: object, hint: str) -> str:
@@ -17,7 +23,7 @@ class ConstantPool:
         if not stem[0].isalpha():
             stem = f"C_{stem}"
         name, number = stem, 1
-        while name in self.values:
+        while name in self.values or name in self._reserved:
             number += 1
             name = f"{stem}_{number}"
         self.values[name] = value

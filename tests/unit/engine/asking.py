@@ -19,7 +19,7 @@ def has(path: str) -> Condition:
     return Condition(f"has({path})", Has(type=BOOL, path=path))
 
 
-def equals(path: str, value: str | int, declared: Type = STRING) -> Condition:
+def equals(path: str, value: str | float, declared: Type = STRING) -> Condition:
     """`path == value`; a fault where the path cannot be read."""
     literal = Const(type=declared, value=value)
     call = Call(type=BOOL, overload="equals", args=(Read(type=declared, path=path), literal))

@@ -1,0 +1,69 @@
+"""Generated text becomes a program that debuggers can read and that leaves nothing behind."""
+
+from __future__ import annotations
+
+import gc
+import linecache
+import traceback
+
+import pytest
+
+from policy_service.engine.link import compile_policy
+from policy_service.language.ir import BOOL, IP, STRING, Condition, InNetworks, Read
+from policy_service.language.policy import Attribute
+from policy_service.model.address import Network
+from policy_service.model.facts import Resource
+from tests.unit.engine.asking import answer, equals
+from tests.unit.engine.worlds import DIGEST, World, api_key, ask, policy, resource_policy, rule
+
+PLAIN = policy(resource_policy(rule("a", "allow")))
+
+
+def test_tracebacks_show_the_generated_line() -> None:
+    """An error in generated code shows the policy's digest, the part and the line of text."""
+    program = compile_policy(PLAIN)
+    with pytest.raises(AttributeError) as caught:
+        program.decide(None, None, 0)  # type: ignore[arg-type]
+    shown = "".join(traceback.format_exception(caught.value))
+    assert f'File "<policy {DIGEST[:19]}… part 1>"' in shown
+    assert "credential = request.credential" in shown
+
+
+def test_lines_go_with_their_program() -> None:
+    """A program that is no longer used takes its lines out of linecache, but never those of another one."""
+    name = f"<policy {DIGEST[:19]}… part 1>"
+    first = compile_policy(PLAIN)
+    second = compile_policy(PLAIN)
+    assert first.decide is not second.decide
+    del first
+    gc.collect()
+    assert linecache.getlines(name)
+    del second
+    gc.collect()
+    assert linecache.getlines(name) == []
+
+
+@pytest.mark.parametrize("name", ["absent", "wrong", "on", "bundle", "credential", "revocation", "decision", "item_at"])
+def test_names_of_networks(name: str) -> None:
+    """A network may be called like a name of the generated module without changing what that means."""
+    inside = InNetworks(
+        type=BOOL,
+        operand=Read(type=IP, path="request.ip"),
+        networks=(Network(0, 9, ""), Network(20, 29, "")),
+        label=name,
+    )
+    rules = [
+        rule("a", "allow", when=Condition(f'request.ip.inNetwork("{name}")', inside)),
+        rule("d", "deny", when=equals("resource.attr.env", "prod")),
+    ]
+    made = World(policy(resource_policy(*rules, attributes=[Attribute("env", STRING)])))
+    made.put(Resource(workspace="acme", type="pipeline", id="etl-1"), api_key())
+    assert answer(made, ask(source_ip="0.0.0.5", attributes={"env": "dev"})).reason == "allowed"
+    assert answer(made, ask(source_ip="0.0.0.15", attributes={"env": "dev"})).reason == "resource_not_allowed"
+    assert answer(made, ask(source_ip="0.0.0.5", attributes={"env": "prod"})).reason == "resource_denied"
+    assert answer(made, ask(source_ip="0.0.0.5")).reason == "policy_error"
+    assert answer(made, ask(key=None)).reason == "missing_credentials"
+    assert answer(made, ask(scope="pipelines:fly")).reason == "unknown_scope"
+    made.put(api_key(revoked_at=1))
+    revoked = answer(made, ask())
+    assert (revoked.reason, revoked.bundle) == ("revoked_key", DIGEST)
