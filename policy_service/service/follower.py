@@ -21,7 +21,7 @@ class Follower:
         interval_s: pause between two looks for changes made by other processes: the published lag.
     """
 
-    def __init__(self, replica: Replica, store: FactStore, *, interval_s: float = 0.1) -> None:
+    def __init__(self, replica: Replica, store: FactStore, *, interval_s: float = 0.05) -> None:
         self._replica = replica
         self._store = store
         self._interval_s = interval_s
