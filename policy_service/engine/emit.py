@@ -87,10 +87,9 @@ def _parts(blocks: Iterable[str]) -> Iterator[str]:
     part: list[str] = []
     lines = 0
     for block in blocks:
-        part.append(block)
-        lines += block.count("\n")
         if lines >= CHUNK_LINES:
             yield "".join(part)
             part, lines = [], 0
-    if part:
-        yield "".join(part)
+        part.append(block)
+        lines += block.count("\n")
+    yield "".join(part)

@@ -47,26 +47,30 @@ ETL = Resource(**ACME, type="pipeline", id="etl-1")
 FLAGS = {"yes": True, "no": False, "fault": "not a bool"}
 """Values of a declared bool with which a condition on it is satisfied, unsatisfied or faults."""
 
-SMALL_WORLDS = [
-    combination
+SHAPES = [
+    shape
     for size in range(4)
-    for combination in itertools.product(itertools.product(("allow", "deny"), ("always", *FLAGS)), repeat=size)
+    for shape in itertools.product(itertools.product(("allow", "deny"), ("always", "flag")), repeat=size)
 ]
+"""All sets of up to three rules, {allow, deny} × {unconditional, with a condition on an attribute of its own}."""
 
 
 @pytest.mark.parametrize("default", ["allow", "deny"])
 def test_small_worlds(default: Any) -> None:
-    """All rules {allow, deny} × {unconditional, satisfied, not, fault}, up to three: the order inside the check."""
-    for combination in SMALL_WORLDS:
+    """Every rule of every shape satisfied, not, or faulting: the order inside the check."""
+    for shape in SHAPES:
         rules = [
-            rule(f"r{place}", effect, when=None if outcome == "always" else is_true(f"resource.attr.f{place}"))
-            for place, (effect, outcome) in enumerate(combination)
+            rule(f"r{place}", effect, when=None if kind == "always" else is_true(f"resource.attr.f{place}"))
+            for place, (effect, kind) in enumerate(shape)
         ]
-        attributes = [Attribute(f"f{place}", BOOL) for place in range(len(combination))]
-        claims = {f"f{place}": FLAGS.get(outcome) for place, (_, outcome) in enumerate(combination)}
+        attributes = [Attribute(f"f{place}", BOOL) for place in range(len(shape))]
         made = World(policy(resource_policy(*reversed(rules), default=default, attributes=attributes)))
-        decision = answer(made.put(ETL, api_key()), ask(attributes=claims))
-        assert (decision.reason, decision.rule) == expected(combination, default), combination
+        made.put(ETL, api_key())
+        for outcomes in itertools.product(*(("always",) if kind == "always" else FLAGS for _, kind in shape)):
+            combination = [(effect, outcome) for (effect, _), outcome in zip(shape, outcomes, strict=True)]
+            claims = {f"f{place}": FLAGS.get(outcome) for place, outcome in enumerate(outcomes)}
+            decision = answer(made, ask(attributes=claims))
+            assert (decision.reason, decision.rule) == expected(combination, default), combination
 
 
 def expected(combination: Any, default: str) -> tuple[str, str | None]:
