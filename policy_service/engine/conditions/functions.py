@@ -64,11 +64,9 @@ FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "ends_with_string": str.endswith,
     "bool_to_string": runtime.string_of_bool,
     "int64_to_string": str,
-    "double_to_string": runtime.string_of_double,
     "timestamp_to_string": format_rfc3339,
     "duration_to_string": runtime.string_of_duration,
     "string_to_int64": runtime.int_of_string,
-    "string_to_double": runtime.double_of_string,
     "string_to_bool": runtime.bool_of_string,
     "int64_to_double": float,
     "double_to_int64": runtime.int_of_double,
@@ -106,6 +104,5 @@ def fault_of(overload: str, args: Sequence[Any]) -> str:
 
 _READING: Final = {
     "string_to_int64": "a whole number of 64 bits",
-    "string_to_double": "a number",
     "string_to_bool": "a spelling of true or false",
 }

@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any, Final
 
 from policy_service.model.instants import MAX_NS, MIN_NS, NS_PER_S, format_rfc3339
@@ -85,6 +84,7 @@ _MAX_INT_TEXT: Final = 4000
 
 
 def int_of_string(text: str) -> int | None:
+    """Decimal digits with a sign and blanks around. (cel-cpp stops reading at a NUL; here a NUL is no digit.)"""
     match = _INT_TEXT.fullmatch(text)
     return checked_int(int(match.group(1))) if match and len(match.group(1)) < _MAX_INT_TEXT else None
 
@@ -99,39 +99,6 @@ def bool_of_string(text: str) -> bool | None:
 
 def string_of_bool(value: bool) -> str:
     return "true" if value else "false"
-
-
-_DOUBLE_TEXT: Final = re.compile(
-    r"[ \t\n\v\f\r]*([+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan))[ \t\n\v\f\r]*",
-    re.ASCII | re.IGNORECASE,
-)
-
-
-def double_of_string(text: str) -> float | None:
-    match = _DOUBLE_TEXT.fullmatch(text)
-    return float(match.group(1)) if match else None
-
-
-def string_of_double(value: float) -> str:
-    """The shortest digits that read back as the same number; an exponent below 10^-4 and from 10^6 on."""
-    if not math.isfinite(value):
-        return str(value)
-    sign, digits, exponent = Decimal(repr(value)).as_tuple()
-    assert isinstance(exponent, int)
-    figures = "".join(map(str, digits)).rstrip("0") or "0"
-    point = len(digits) + exponent - 1 if value else 0
-    return "-" * sign + _with_point(figures, point)
-
-
-def _with_point(figures: str, point: int) -> str:
-    """Digits `d.ddd` times ten to the power of `point`."""
-    if point < -4 or point >= 6:
-        fraction = f".{figures[1:]}" if len(figures) > 1 else ""
-        return f"{figures[0]}{fraction}e{'-' if point < 0 else '+'}{abs(point):02d}"
-    if point < 0:
-        return "0." + "0" * (-point - 1) + figures
-    whole, fraction = figures[: point + 1].ljust(point + 1, "0"), figures[point + 1 :]
-    return f"{whole}.{fraction}" if fraction else whole
 
 
 def string_of_duration(duration: int) -> str:
@@ -241,7 +208,6 @@ PRELUDE: Final[Mapping[str, object]] = {
             day_of_year,
             divide_double,
             divide_int,
-            double_of_string,
             entry_of,
             format_rfc3339,
             hours_of,
@@ -256,7 +222,6 @@ PRELUDE: Final[Mapping[str, object]] = {
             same,
             seconds_of,
             string_of_bool,
-            string_of_double,
             string_of_duration,
             time_between,
             timestamp_of_seconds,

@@ -82,11 +82,9 @@ SUPPORTED: Final = (
         "ends_with_string",
         "bool_to_string",
         "int64_to_string",
-        "double_to_string",
         "duration_to_string",
         "timestamp_to_string",
         "string_to_int64",
-        "string_to_double",
         "string_to_bool",
         "int64_to_double",
         "double_to_int64",
@@ -98,6 +96,15 @@ SUPPORTED: Final = (
         "duration_to_milliseconds",
     }
 )
+
+REMEDIES: Final = {
+    "double_to_string": "compare the number itself",
+    "string_to_double": "declare the value as a double",
+    "duration_to_int64": "use `.getSeconds()`",
+    "int64_to_duration": 'write it as in `duration("90s")`',
+    "to_dyn": "leave it out",
+}
+"""What to do instead of some calls that are not here: runtimes of CEL differ in these, or do not have them."""
 
 SYMBOLS: Final = {
     "_==_": "==",

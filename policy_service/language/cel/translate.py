@@ -230,7 +230,7 @@ class _Translator:
         if self._places.has_errors() and kind is None:
             return _REFUSED
         if overload not in calls.SUPPORTED:
-            return self._refuse(node, _call_refusal(node.call_expr.function))
+            return self._refuse(node, _call_refusal(node.call_expr.function, overload))
         if kind is None:
             return self._refuse_type(node)
         return ir.Call(type=kind, overload=overload, args=args, offset=self._offset(node))
@@ -323,7 +323,7 @@ class _Translator:
         zone = node.call_expr.args[0]
         if self._literal(zone) != "UTC":
             return self._refuse(zone, 'conditions know UTC only; leave the time zone out, or write "UTC"')
-        overload = self._overload(node).removesuffix("_with_tz")
+        overload = self._overload(node).removesuffix("_tz").removesuffix("_with")
         return self._plain_call(node, overload, (self.expr(node.call_expr.target),))
 
 
@@ -363,8 +363,9 @@ _CONSTANT_REFUSALS: Final = {
 _CONNECTIVES: Final = frozenset({"!_", "_&&_", "_||_", "_?_:_"})
 
 
-def _call_refusal(function: str) -> str:
-    return f"{quoted(calls.SYMBOLS.get(function, function))} cannot be used in a condition like this"
+def _call_refusal(function: str, overload: str) -> str:
+    remedy = f"; {calls.REMEDIES[overload]}" if overload in calls.REMEDIES else ""
+    return f"{quoted(calls.SYMBOLS.get(function, function))} cannot be used in a condition like this{remedy}"
 
 
 _TRANSLATORS: Final[dict[Any, Callable[[_Translator, syntax_pb2.Expr], ir.Expr]]] = {
@@ -382,4 +383,5 @@ _SPECIAL_CALLS: Final[dict[str, Callable[[_Translator, syntax_pb2.Expr], ir.Expr
     "string_to_timestamp": _Translator.timestamp,
     "string_to_duration": _Translator.duration,
     **{f"{part}_with_tz": _Translator.with_zone for part in calls.PARTS_OF_TIMESTAMP},
+    "timestamp_to_seconds_tz": _Translator.with_zone,
 }
