@@ -24,8 +24,8 @@ from policy_service.model.errors import UsageError
 from policy_service.model.names import split_resource
 
 bindings = noun("Role bindings: a role for a team or a user.")
-resources = noun("Registered resources: what the store knows beats what callers claim.")
-allowlist = noun("The source addresses of a workspace. On and empty denies all.")
+resources = noun("Registered resources, with owner and attributes.")
+allowlist = noun("The source addresses of a workspace.")
 
 
 def resource_text(item: dict[str, Any]) -> str | None:
@@ -83,7 +83,7 @@ def create_binding(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give a role to a team or a user, over the workspace or one resource."""
+    """Give a role to a team or a user."""
     body = {"role": role, "team": team, "user": user, "resource": resource}
     with connect(context.obj, data_dir=data_dir, url=url, workspace=workspace) as api:
         answer = api.call("POST", "role-bindings", body={name: value for name, value in body.items() if value})
@@ -139,7 +139,10 @@ def put_resource(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Register a resource, or change one. Attributes that are not given stay, unless one is given."""
+    """Register a resource, or change one.
+
+    Attributes stay as they are unless one is given; then those given are all there are.
+    """
     path = _path(resource)
     attributes = {} if clear else {n: _json_value(v) for n, v in pairs(attribute or (), "--attr").items()} or None
     with connect(context.obj, data_dir=data_dir, url=url, workspace=workspace) as api:

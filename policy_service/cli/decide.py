@@ -73,7 +73,10 @@ def decide_request(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> int:
-    """Decide one request on the facts of a data directory. Nothing is changed or recorded. Exit 1: deny."""
+    """Try one request on the facts of a data directory.
+
+    Nothing is changed or recorded. Exit code 0: allow, 1: deny.
+    """
     session: Session = context.obj
     instant = _instant(now, session)
     with session.environment.services(load_settings(data_dir=data_dir)) as services:
@@ -133,7 +136,7 @@ def _credential(services: Services, snapshot: Snapshot, key_id: str | None) -> C
     if key_id is None:
         return services.credentials.check(_key_from_stdin(), snapshot)
     key = snapshot.api_key(key_id)
-    return UNKNOWN if key is None else Credential("verified", key_id, key.slots[-1].number)
+    return UNKNOWN if key is None else Credential("verified", key_id)
 
 
 def _key_from_stdin() -> str | None:

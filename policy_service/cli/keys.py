@@ -11,7 +11,7 @@ from policy_service.cli.nouns import Id, add_get, field, noun, pairs, show_done,
 from policy_service.cli.options import AsJson, DataDir, Limit, Url, Workspace
 from policy_service.model.errors import UsageError
 
-app = noun("API keys. The text of a key is shown once, when it is created.")
+app = noun("API keys: issue, list, show, revoke.")
 
 
 def _principal(item: dict[str, Any]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -21,12 +23,12 @@ def build() -> typer.Typer:
     """The whole tree of commands."""
     app = typer.Typer(
         name="policy-service",
-        help="Decides what API keys may do, by rule files and facts.",
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
+    app.callback()(_root)
     for module in (setup, serve, decide):
         module.register(app)
     for name, noun in (
@@ -44,6 +46,20 @@ def build() -> typer.Typer:
     ):
         app.add_typer(noun, name=name)
     return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"policy-service {version('policy-service')}")
+        raise typer.Exit
+
+
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Decide what API keys may do, by rule files and facts."""
 
 
 def run(arguments: Sequence[str], environment: Environment, screen: Screen | None = None) -> int:

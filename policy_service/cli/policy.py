@@ -20,7 +20,7 @@ from policy_service.language.schema import schemas
 from policy_service.model.errors import PolicyErrors, UsageError
 from policy_service.service.policy_folder import load_folder, shipped_folder
 
-app = noun("Rule files: check them, see what they mean, let your editor know them.")
+app = noun("Rule files: check them, see what they mean.")
 DEFAULT_FOLDER: Final = Path("policies")
 
 
@@ -90,7 +90,10 @@ def write_schemas(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the JSON Schemas of all kinds of rule files, or write them where editors find them."""
+    """Print JSON Schemas of the rule files, or write them.
+
+    The shipped files refer to policies/.schemas: editors complete and underline by them.
+    """
     session: Session = context.obj
     found = schemas()
     if out is None:

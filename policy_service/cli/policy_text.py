@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from policy_service.cli.screen import Screen
-from policy_service.language.ir import Condition
+from policy_service.language.ir import Condition, Type
 from policy_service.language.policy import (
     Attribute,
     BuiltinCheck,
@@ -15,6 +16,7 @@ from policy_service.language.policy import (
     ResourcePolicy,
     Rule,
 )
+from policy_service.model.instants import format_rfc3339
 
 
 def show_policy(screen: Screen, policy: Policy) -> None:
@@ -57,9 +59,20 @@ def _check_row(check: Check) -> tuple[object, ...]:
 
 
 def _attribute_row(attribute: Attribute) -> tuple[object, ...]:
-    default = repr(attribute.default) if attribute.has_default else None
+    default = json.dumps(default_value(attribute), ensure_ascii=False) if attribute.has_default else None
     kind = f"{attribute.type}, from the store" if attribute.from_store else str(attribute.type)
     return attribute.name, kind, default
+
+
+def default_value(attribute: Attribute) -> Any:
+    """The default as a JSON value: what a caller would have to claim to get the same."""
+    return _json_form(attribute.default, attribute.type)
+
+
+def _json_form(value: Any, kind: Type) -> Any:
+    if kind.element is not None:
+        return [_json_form(item, kind.element) for item in value]
+    return format_rfc3339(value) if kind.kind == "timestamp" else value
 
 
 def _rule_row(rule: Rule) -> tuple[object, ...]:
@@ -123,7 +136,7 @@ def _check_document(check: Check) -> dict[str, Any]:
 def _attribute_document(attribute: Attribute) -> dict[str, Any]:
     document: dict[str, Any] = {"name": attribute.name, "type": str(attribute.type), "from_store": attribute.from_store}
     if attribute.has_default:
-        document["default"] = attribute.default
+        document["default"] = default_value(attribute)
     return document
 
 

@@ -23,7 +23,7 @@ from policy_service.cli.options import AsJson, DataDir, Limit, Url, Workspace
 
 users = noun("People. Their keys inherit what their teams and bindings grant.")
 service_principals = noun("Programs. Their keys have just their own scopes.")
-teams = noun("Groups of users; a member of a child team has the parents' bindings.")
+teams = noun("Groups of users. They nest.")
 members = noun("Which users are in which team.")
 
 _USER = (field("id"), field("name"), field("suspended"))
@@ -45,7 +45,7 @@ add_delete(
     users,
     "users",
     "user {} deleted, with their keys, memberships and bindings",
-    "Delete a user for good: keys are revoked, memberships and bindings removed.",
+    "Delete a user for good, and revoke their keys.",
 )
 add_list(service_principals, "service-principals", _SERVICE, "List the service principals of a workspace.")
 add_get(service_principals, "service-principals", _SERVICE, "Show one service principal.")
@@ -53,7 +53,7 @@ add_delete(
     service_principals,
     "service-principals",
     "service principal {} deleted, with its keys",
-    "Delete a service principal for good; its keys are revoked.",
+    "Delete a service principal, and revoke its keys.",
 )
 add_list(teams, "teams", _TEAM, "List the teams of a workspace.")
 add_get(teams, "teams", _TEAM, "Show one team.")
@@ -61,7 +61,7 @@ add_delete(
     teams,
     "teams",
     "team {} deleted, with its memberships and bindings",
-    "Delete a team with its memberships and bindings; its children lose their parent.",
+    "Delete a team with its memberships and bindings.",
 )
 
 

@@ -59,7 +59,16 @@ class Screen:
             table.add_column(Text(header), overflow="fold", no_wrap=not self.is_terminal)
         for row in rows:
             table.add_row(*(_cell(value) for value in row))
-        self._out.print(table, soft_wrap=False)
+        self._print(table)
+
+    def _print(self, table: Table) -> None:
+        if self.is_terminal:
+            self._out.print(table, soft_wrap=False)
+            return
+        with self._out.capture() as captured:
+            self._out.print(table, soft_wrap=False)
+        # Padding helps nobody in a pipe, and makes transcripts and diffs noisy.
+        self._out.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
     def fields(self, rows: Iterable[tuple[str, object]]) -> None:
         """One item: a name and a value on each line."""
@@ -68,7 +77,7 @@ class Screen:
         table.add_column(overflow="fold", no_wrap=not self.is_terminal)
         for name, value in rows:
             table.add_row(Text(name), _cell(value))
-        self._out.print(table, soft_wrap=False)
+        self._print(table)
 
     def diagnostic(self, diagnostic: Diagnostic) -> None:
         """One mistake in a rule file, as an answer: `file:line:col: message @ $.path [code]`."""

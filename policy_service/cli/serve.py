@@ -35,7 +35,10 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Answer requests until SIGTERM or Ctrl-C; those under way are finished first."""
+    """Answer requests, until SIGTERM or Ctrl-C.
+
+    Requests under way are finished first. It never migrates and never seeds: that is `init`.
+    """
     session: Session = context.obj
     environment, screen = session.environment, session.screen
     settings = load_settings(data_dir=data_dir, host=host, port=port, workers=workers)

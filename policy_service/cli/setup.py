@@ -12,7 +12,7 @@ import typer
 from policy_service.cli.demonstration import KEY_ROLES, examples
 from policy_service.cli.environment import Session
 from policy_service.cli.options import AsJson, DataDir, Port
-from policy_service.model.facts import ApiKey
+from policy_service.model.facts import ApiKey, Workspace
 from policy_service.model.names import SYSTEM_WORKSPACE
 from policy_service.service.services import Services
 from policy_service.service.setup import DEMO, Initialized
@@ -38,7 +38,10 @@ def initialize(
     port: Port = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a data directory, or bring one up to this version. Safe to repeat; a second run changes nothing."""
+    """Make a data directory, or bring one up to date.
+
+    Safe to repeat: a second run changes nothing. The keys that it prints are shown once.
+    """
     session: Session = context.obj
     settings = load_settings(data_dir=data_dir, port=port)
     made = session.environment.initialize(settings, demo, policies)
@@ -58,7 +61,7 @@ def show_demo(
     port: Port = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the demonstration's keys by their public ids, or issue fresh ones."""
+    """Show the demo keys' public ids, or issue fresh keys."""
     session: Session = context.obj
     settings = load_settings(data_dir=data_dir, port=port)
     if fresh_keys:
@@ -70,8 +73,13 @@ def show_demo(
             _show_examples(session, settings, made)
         return
     with session.environment.services(settings) as services:
-        keys = _demo_keys(session, services)
-    _show_ids(session, settings, keys, as_json)
+        keys = _demo_keys(services) if services.replica.view().fact(Workspace.entity, (DEMO,)) else []
+    if as_json:
+        session.screen.json({"keys": [_key_document(key) for key in keys]})
+    elif keys:
+        _show_ids(session, settings, keys)
+    else:
+        session.screen.note(f"{settings.data_dir} holds no demonstration; `init --demo` on a fresh folder makes one")
 
 
 def _document(made: Initialized) -> dict[str, Any]:
@@ -83,7 +91,8 @@ def _show_keys(session: Session, made: Initialized) -> None:
     screen = session.screen
     screen.line("Keys of the demonstration. They are shown this once:", "bold")
     rows = ((role.title, getattr(made, role.member), role.text) for role in KEY_ROLES)
-    screen.table(("key", "", "what it is for"), [row for row in rows if row[1] is not None])
+    screen.table(("holder", "key", "what it is"), [row for row in rows if row[1] is not None])
+    screen.line()
 
 
 def _show_examples(session: Session, settings: Settings, made: Initialized) -> None:
@@ -116,28 +125,25 @@ def _show_store(session: Session, settings: Settings, made: Initialized) -> None
     screen.line(f"next: policy-service serve --data-dir {where}")
 
 
-def _demo_keys(session: Session, services: Services) -> list[ApiKey]:
-    """Good keys of the demonstration's principals, the newest of each principal."""
-    caller = session.environment.local_caller
+def _demo_keys(services: Services) -> list[ApiKey]:
+    """Of each principal of the demonstration and of the operator, the newest key that is not revoked."""
     newest: dict[tuple[str, str], ApiKey] = {}
-    for workspace in (SYSTEM_WORKSPACE, DEMO):
-        page = services.administration.list_keys(caller, workspace, limit=1000)
-        for key in sorted(page.items, key=lambda key: key.created_at):
-            if key.revoked_at is None:
-                newest[workspace, key.principal_id] = key
-    return list(newest.values())
+    for view in services.replica.view().keys.values():
+        key = view.fact
+        place = (key.workspace, key.principal_id)
+        if key.workspace in (SYSTEM_WORKSPACE, DEMO) and key.revoked_at is None:
+            newest[place] = max(newest.get(place, key), key, key=lambda found: found.created_at)
+    return [newest[place] for place in sorted(newest, reverse=True)]
 
 
-def _show_ids(session: Session, settings: Settings, keys: list[ApiKey], as_json: bool) -> None:
+def _show_ids(session: Session, settings: Settings, keys: list[ApiKey]) -> None:
     screen = session.screen
-    if as_json:
-        screen.json({"keys": [_key_document(key) for key in keys]})
-        return
     screen.line(f"{settings.data_dir} has its demonstration already. Its keys, by public id:", "bold")
     rows = ((key.id, f"{key.principal_kind} {key.principal_id}", key.workspace, key.scopes) for key in keys)
     screen.table(("id", "acts as", "workspace", "scopes"), rows)
-    screen.line("Their secrets were shown once. For fresh keys: make demo-keys")
-    screen.line(f"(or: policy-service demo --fresh-keys --data-dir {shlex.quote(str(settings.data_dir))})")
+    screen.line()
+    screen.line("Their secrets were shown once. Fresh keys: make demo-keys")
+    screen.line(f"(which is: policy-service demo --fresh-keys --data-dir {shlex.quote(str(settings.data_dir))})")
     screen.line()
 
 

@@ -10,7 +10,7 @@ from policy_service.cli.client import connect
 from policy_service.cli.nouns import Id, field, noun, show_done, show_list
 from policy_service.cli.options import AsJson, DataDir, Limit, Url, Workspace
 
-app = noun("Tenants. Keys, users, teams and resources belong to exactly one.")
+app = noun("Tenants (the operator's to make).")
 changes = noun("Who changed what, when.")
 
 _WORKSPACE = (field("id"), field("name"), field("created_at"))
@@ -62,6 +62,9 @@ def list_changes(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the changes, oldest first: of one workspace, or of all for the operator."""
+    """List the changes, oldest first.
+
+    Of one workspace, or of all for the operator.
+    """
     with connect(context.obj, data_dir=data_dir, url=url, workspace=workspace, of_workspace=False) as api:
         show_list(context.obj, api.pages("changes", limit=limit), _CHANGE, as_json)
