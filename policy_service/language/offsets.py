@@ -29,32 +29,28 @@ def source_indexes(scalar: Scalar, text: str) -> list[int]:
     """
     tokens = list(_tokens(scalar, text))
     indexes: list[int] = []
-    at = 0
+    at, after = 0, scalar.start.offset
     for char in scalar.value:
-        at = _skip_white(tokens, at, char)
-        if at >= len(tokens) or tokens[at][0] != char:
-            if char not in _WHITE:
-                return [scalar.start.offset] * (len(scalar.value) + 1)
-            indexes.append(tokens[at - 1][2] if at else scalar.start.offset)
-            continue
-        indexes.append(tokens[at][1])
+        ahead = _past_white(tokens, at, char)
+        if ahead < len(tokens) and tokens[ahead][0] == char:
+            indexes.append(tokens[ahead][1])
+            at, after = ahead + 1, tokens[ahead][2]
+        elif char in _WHITE:
+            indexes.append(after)
+        else:
+            return [scalar.start.offset] * (len(scalar.value) + 1)
+    return [*indexes, after]
+
+
+Token = tuple[str, int, int]
+"""A character of the value, or white space that may have been folded away; where it begins and ends in the source."""
+
+
+def _past_white(tokens: list[Token], at: int, char: str) -> int:
+    """Over white space, to the first token that is this character or is black."""
+    while at < len(tokens) and tokens[at][0] in _WHITE and tokens[at][0] != char:
         at += 1
-    indexes.append(tokens[at - 1][2] if at else scalar.start.offset)
-    return indexes
-
-
-Token = tuple[str, int, int, bool]
-"""A character of the value, the source indexes where it begins and ends, and whether it may have been folded away."""
-
-
-def _skip_white(tokens: list[Token], at: int, char: str) -> int:
-    """Past source white space that stands for nothing: in front of another character, or of a line break."""
-    ahead = at
-    while ahead < len(tokens) and tokens[ahead][3] and tokens[ahead][0] != char:
-        ahead += 1
-    if char in _WHITE and (ahead >= len(tokens) or tokens[ahead][0] != char):
-        return at
-    return ahead
+    return at
 
 
 def _tokens(scalar: Scalar, text: str) -> Iterator[Token]:
@@ -67,14 +63,14 @@ def _tokens(scalar: Scalar, text: str) -> Iterator[Token]:
         if scalar.style != "plain":
             start = text.find("\n", start, end) + 1 or end
         for index in range(start, end):
-            yield text[index], index, index + 1, text[index] in _WHITE
+            yield text[index], index, index + 1
 
 
 def _single(text: str, start: int, end: int) -> Iterator[Token]:
     index = start
     while index < end:
         width = 2 if text.startswith("''", index) else 1
-        yield text[index], index, index + width, text[index] in _WHITE
+        yield text[index], index, index + width
         index += width
 
 
@@ -83,12 +79,12 @@ def _double(text: str, start: int, end: int) -> Iterator[Token]:
     while index < end:
         match = _ESCAPE.match(text, index, end)
         if match is None:
-            yield text[index], index, index + 1, text[index] in _WHITE
+            yield text[index], index, index + 1
             index += 1
             continue
         code_point = match.group(1) or match.group(2) or match.group(3)
         if code_point:
-            yield chr(int(code_point, 16)), index, match.end(), False
+            yield chr(int(code_point, 16)), index, match.end()
         elif match.group(5):
-            yield _NAMED.get(match.group(5), match.group(5)), index, match.end(), False
+            yield _NAMED.get(match.group(5), match.group(5)), index, match.end()
         index = match.end()

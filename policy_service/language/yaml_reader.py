@@ -166,15 +166,15 @@ class _Builder:
             parent.key, parent.skip = None, False
 
     def _key(self, parent: _Open, node: Node) -> None:
-        refusal = _refusal_of_key(parent, node)
-        if refusal is None and isinstance(node, Scalar):
-            parent.seen[node.value] = node.start
-            parent.key = node
-        elif refusal is not None:
-            code, message = refusal
-            self._report.add(code, message, _span(self._file, node.start, node.end), self._path())
-            self._refusals_left -= 1
-            parent.skip = True
+        key_or_refusal = _good_key(parent, node)
+        if isinstance(key_or_refusal, Scalar):
+            parent.seen[key_or_refusal.value] = key_or_refusal.start
+            parent.key = key_or_refusal
+            return
+        code, message = key_or_refusal
+        self._report.add(code, message, _span(self._file, node.start, node.end), self._path())
+        self._refusals_left -= 1
+        parent.skip = True
 
     def _refuse(self, event: Any, code: str, message: str) -> None:
         """An error that reading goes on after; nothing else will be said of the same value."""
@@ -197,8 +197,8 @@ class _Builder:
         return "$" + "".join(steps)
 
 
-def _refusal_of_key(parent: _Open, node: Node) -> tuple[str, str] | None:
-    """Code and message, or None for a good key."""
+def _good_key(parent: _Open, node: Node) -> Scalar | tuple[str, str]:
+    """The key, or code and message of what is wrong with it."""
     if not isinstance(node, Scalar):
         return "yaml-complex-key", "a name is expected here, not a list or mapping; quote it if it is text"
     if node.style == "plain" and node.value == "<<":
@@ -206,7 +206,7 @@ def _refusal_of_key(parent: _Open, node: Node) -> tuple[str, str] | None:
     if node.value in parent.seen:
         line = parent.seen[node.value].line + 1
         return "duplicate-key", f"{quoted(node.value)} stands here already, in line {line}; keep one"
-    return None
+    return node
 
 
 def _mark(mark: Any) -> Mark:

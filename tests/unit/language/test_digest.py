@@ -137,6 +137,35 @@ def test_equal_texts_of_different_types_differ() -> None:
     assert double != integer
 
 
+@pytest.mark.parametrize(
+    ("one", "same", "other"),
+    [
+        (
+            'resource.attr.tags.map(t, t + "x").exists(u, u == "ax")',
+            'resource.attr.tags.map(a, a + "x").exists(b, b == "ax")',
+            'resource.attr.tags.map(t, t + "y").exists(u, u == "ax")',
+        ),
+        (
+            'resource.attr.tags.filter(t, t != "x").size() > 1',
+            'resource.attr.tags.filter(q, q != "x").size() > 1',
+            'resource.attr.tags.map(t, t != "x").size() > 1',
+        ),
+        ("resource.attr.size in [1, 2]", "resource.attr.size in [ 1 , 2 ]", "resource.attr.size in [2, 1]"),
+        ('resource.id.matches("a+")', "resource.id.matches('a+')", 'resource.id.matches("a*")'),
+        ('has(key.labels.env) ? true : key.id == "x"', "has(key.labels.env)?true:key.id=='x'", "has(key.labels.x)"),
+    ],
+)
+def test_conditions_count_by_what_they_compute(one: str, same: str, other: str) -> None:
+    """Names of macro variables and spelling do not; patterns, literals and functions do."""
+
+    def digest_of(when: str) -> str:
+        rule = f"  - name: r\n    effect: deny\n    when: |\n      {when}\n"
+        return load_policy(small(thing=thing(rule, ATTRIBUTES))).digest
+
+    assert digest_of(one) == digest_of(same)
+    assert digest_of(one) != digest_of(other)
+
+
 def test_the_canonical_form_is_stable() -> None:
     """Field by field, as every record that names a digest relies on; a change here is a change of the interface."""
     form = canonical(load_policy(small(thing=thing(RULES, ATTRIBUTES), networks=NETWORKS)))

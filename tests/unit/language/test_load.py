@@ -232,3 +232,34 @@ def test_too_many_names_are_refused() -> None:
     """Closures cost up to the square of their number."""
     scopes = "scopes:\n" + "".join(f"  a:s{number}: {{on: []}}\n" for number in range(1001))
     assert codes({"chain.yaml": CHAIN, "scopes.yaml": scopes}) == ["scopes.yaml too-many"]
+
+
+def test_too_many_attributes_are_refused() -> None:
+    """A type with hundreds of attributes is a mistake; its rules are not reported beside it."""
+    attributes = "{" + ", ".join(f"a{number}: int" for number in range(201)) + "}"
+    rules = "  - {name: a, effect: deny, when: resource.attr.a1 > 1}"
+    assert codes(small(thing=thing(rules, attributes))) == ["resources/thing.yaml too-many"]
+
+
+def test_too_many_cidrs_are_refused() -> None:
+    """A network is not a database."""
+    networks = f"networks:\n  office: [{', '.join(['192.0.2.1'] * 10_001)}]\n"
+    assert codes(small(networks=networks)) == ["networks.yaml too-many"]
+
+
+def test_a_default_without_a_value_is_told_how_to_write_one() -> None:
+    """Nothing is no number and no boolean."""
+    attributes = "{a: {type: int, default: }, b: {type: bool, default: ~}}"
+    assert codes(small(thing=thing("  []", attributes))) == ["resources/thing.yaml yaml-null"] * 2
+
+
+@pytest.mark.parametrize("chain", ["chain: 5\n", "chain: {}\n", "- check: credential\n"])
+def test_a_chain_that_is_no_list_is_one_mistake(chain: str) -> None:
+    """Nobody hears of seven missing checks as well."""
+    assert codes(small(chain=chain)) == ["chain.yaml wrong-type"]
+
+
+def test_a_long_message_is_refused() -> None:
+    """Messages travel in answers."""
+    rule = f"  - {{name: a, effect: deny, message: {'x' * 501}}}"
+    assert codes(small(thing=thing(rule))) == ["resources/thing.yaml bad-value"]
