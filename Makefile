@@ -3,7 +3,9 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
 READY := $(VENV)/.ready
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DATA ?= data
 PORT ?= 8000
 SERVICE := $(BIN)/policy-service
@@ -15,21 +17,26 @@ PYTEST := $(BIN)/python -m pytest
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(READY): requirements/dev.lock pyproject.toml
+$(RUNTIME): requirements/runtime.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "needs CPython 3.11 or newer; set PYTHON=…" >&2; exit 2; }
-	@echo "setting up $(VENV) (a minute or two) …"
+	@echo "setting up $(VENV): the service (a minute or two) …"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PIP) --require-hashes -r requirements/runtime.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(READY): $(RUNTIME) requirements/dev.lock
+	@echo "setting up $(VENV): development tools (a minute or two) …"
+	@$(PIP) --require-hashes -r requirements/dev.lock
 	@touch $@
 
 setup: $(READY) ## Install runtime and development tools into .venv
 
-run: $(READY) ## Serve on 127.0.0.1:8000, with a demo data directory in ./data when there is none
+run: $(RUNTIME) ## Serve on 127.0.0.1:8000, with a demo data directory in ./data when there is none
 	@test -e $(DATA)/policy.db && $(SERVICE) demo --data-dir $(DATA) --port $(PORT) || $(SERVICE) init --demo --data-dir $(DATA) --port $(PORT)
 	@exec $(SERVICE) serve --data-dir $(DATA) --port $(PORT) --policies policies
 
-demo-keys: $(READY) ## Issue fresh demo keys for ./data
+demo-keys: $(RUNTIME) ## Issue fresh demo keys for ./data
 	@$(SERVICE) demo --fresh-keys --data-dir $(DATA) --port $(PORT)
 
 test: $(READY) ## Every test, real databases and servers included
@@ -71,5 +78,5 @@ docs: $(READY) ## Check the documentation: links, settings, examples
 	@$(PYTEST) -q tests/docs
 
 lock: $(READY) ## Pin the dependencies anew
-	@$(BIN)/python -m piptools compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links -o requirements/runtime.lock pyproject.toml
-	@$(BIN)/python -m piptools compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --extra dev -c requirements/runtime.lock -o requirements/dev.lock pyproject.toml
+	@$(BIN)/python -m piptools compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --extra build -o requirements/runtime.lock pyproject.toml
+	@$(BIN)/python -m piptools compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --extra build --extra dev -c requirements/runtime.lock -o requirements/dev.lock pyproject.toml
