@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from cel.expr import checked_pb2  # type: ignore[import-untyped]  # xds-protos ships no types
-from cel_expr_python import cel  # type: ignore[import-untyped]  # its stubs come without a py.typed marker
 from google.protobuf import any_pb2
 
+from policy_service.language.cel.guards import warn_unguarded
 from policy_service.language.cel.messages import report_checker
 from policy_service.language.cel.places import Places
 from policy_service.language.cel.problems import Problem
@@ -22,6 +23,9 @@ __all__ = ["MAX_TEXT", "ConditionCompiler", "Problem"]
 
 MAX_TEXT: Final = 4096
 """The longest condition, in code points."""
+
+
+_UNREADABLE: Final = re.compile("[\0\ud800-\udfff]")
 
 
 class ConditionCompiler:
@@ -58,21 +62,24 @@ class ConditionCompiler:
                 "cel-too-long", f"the condition has more than {MAX_TEXT} characters; split the rule", MAX_TEXT
             )
             return None
+        unreadable = _UNREADABLE.search(text)
+        if unreadable:
+            message = "there is a character here that no text may hold; take it out"
+            places.report("cel-syntax", message, unreadable.start(), unreadable.end())
+            return None
         checked = self._check(text, places)
         expr = None if checked is None else translate(checked, self._schema, self._networks, places)
-        return None if expr is None else Condition(text, expr)
+        if expr is None:
+            return None
+        warn_unguarded(expr, self._schema.optional, places)
+        return Condition(text, expr)
 
     def _check(self, text: str, places: Places) -> checked_pb2.CheckedExpr | None:
         try:
             expression = self._schema.environment.compile(text)
-        except (RuntimeError, ValueError) as error:
+        except RuntimeError as error:  # the only way in which the library reports mistakes
             report_checker(str(error), text, self._schema, places)
             return None
-        if expression.return_type() != cel.Type.BOOL:
-            kind = expression.return_type().name()
-            places.report(
-                "cel-not-bool", f"a condition must be true or false, but this is of type {kind}", 0, len(text)
-            )
         packed, checked = any_pb2.Any(), checked_pb2.CheckedExpr()
         packed.ParseFromString(expression.serialize())
         packed.Unpack(checked)

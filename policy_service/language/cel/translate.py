@@ -32,6 +32,7 @@ _WELL_KNOWN: Final = {
     checked_pb2.Type.DURATION: ir.DURATION,
 }
 _CONSTANTS: Final = {"bool_value": ir.BOOL, "int64_value": ir.INT, "double_value": ir.DOUBLE, "string_value": ir.STRING}
+_BOOL: Final = checked_pb2.Type(primitive=checked_pb2.Type.BOOL)
 _REFUSED: Final = ir.Const(type=ir.BOOL, value=False)
 """Stands for what was refused, so that the rest can still be judged. It never leaves this module: see `translate`."""
 
@@ -39,7 +40,12 @@ _REFUSED: Final = ir.Const(type=ir.BOOL, value=False)
 def translate(
     checked: checked_pb2.CheckedExpr, schema: Schema, networks: Mapping[str, tuple[Network, ...]], places: Places
 ) -> ir.Expr | None:
-    """The tree in our form; None when something in it was refused, which `places` then reports."""
+    """The tree in our form; None when something in it was refused, or it is not of type bool: `places` tells."""
+    kind = checked.type_map[checked.expr.id]
+    if kind != _BOOL:
+        known = _type(kind)
+        message = f"a condition must be true or false{'' if known is None else f', but this is of type {known}'}"
+        places.report("cel-not-bool", message, 0, places.length)
     expr = _Translator(checked, schema, networks, places).expr(checked.expr)
     return None if places.has_errors() else expr
 
