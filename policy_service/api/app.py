@@ -19,7 +19,7 @@ from policy_service.api.office import Office
 from policy_service.api.openapi import document, security
 from policy_service.api.routes import add_decide_routes, add_documentation, add_operation_routes, add_v1_routes
 from policy_service.api.site import Site
-from policy_service.api.trouble import Bugs, http_problem
+from policy_service.api.trouble import Bugs, Heads, http_problem
 from policy_service.model.errors import StoreError
 from policy_service.model.names import SYSTEM_WORKSPACE
 from policy_service.service.callers import Caller
@@ -72,10 +72,11 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         telemetry=_NO_TELEMETRY,
-        lifespan=lambda _: _following(services),
+        lifespan=lambda _: _following(site),
     )
     app.legacy_header = legacy
     app.state.site = site
+    app.add_middleware(Heads)
     app.add_middleware(Bugs)
     app.add_exception_handler(HTTPException, http_problem)
     needed = security(legacy)
@@ -95,19 +96,21 @@ def _site(services: Services, settings: EntranceSettings, local_actor: str | Non
 
 
 @contextlib.asynccontextmanager
-async def _following(services: Services) -> AsyncIterator[None]:
+async def _following(site: Site) -> AsyncIterator[None]:
     """Read the facts before the first request where that is possible, and follow the changes until the end."""
+    follower = site.services.follower
     try:
-        await services.follower.catch_up()
+        await follower.catch_up()
     except StoreError as error:
         _LOG.error("cannot read the facts yet: %s [%s]", error.message, error.code)
-    task = asyncio.create_task(services.follower.run())
+    task = asyncio.create_task(follower.run())
     try:
         yield
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+        site.office.close()
 
 
 def _version() -> str:

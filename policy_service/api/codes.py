@@ -61,6 +61,7 @@ CODES: Final[dict[str, str]] = {
     "store_damaged": "503. The database is damaged.",
     "store_refused": "503. The database refused the change.",
     "store_diverged": "503. The changes contradict their own hash chain. This process decides nothing any more.",
+    "replica_failed": "503. A bug broke this process's copy of the facts. It decides nothing until it is restarted.",
     "pepper_not_loaded": "503. The pepper that a key was made under is not loaded.",
     "bundle_missing": "503. The active bundle is not in the store.",
     "bundle_damaged": "503. The files of a bundle do not have its digest.",

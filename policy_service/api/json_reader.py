@@ -70,9 +70,7 @@ def decode(data: bytes) -> str:
 def parse(text: str, depth: int = MAX_DEPTH) -> Any:
     """Text to values, without a look into the strings (see `check_texts`)."""
     try:
-        value = json.loads(
-            text, object_pairs_hook=_members, parse_int=_integer, parse_float=_number, parse_constant=_constant
-        )
+        value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise _invalid_json(text, error) from None
     except RecursionError:
@@ -152,6 +150,11 @@ def _number(text: str) -> float:
 
 def _constant(text: str) -> NoReturn:
     raise RequestError("number_out_of_range", f"`{text}` is no JSON number; leave the member out")
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_members, parse_int=_integer, parse_float=_number, parse_constant=_constant
+)
 
 
 def _invalid_json(text: str, error: json.JSONDecodeError) -> RequestError:

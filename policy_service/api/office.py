@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
 
 from policy_service.api.endpoints import Call, Endpoint, Outcome
 from policy_service.api.entrance import Entrance
@@ -15,13 +16,26 @@ from policy_service.model.errors import StoreError
 from policy_service.service.callers import Caller, target_workspace
 from policy_service.service.services import Services
 
+READERS: Final = 4
+
 
 class Office:
-    """One per application."""
+    """One per application.
+
+    It has threads of its own: whoever waits for the database's write lock must not keep the follower from looking for
+    changes. Writes go one at a time, as the database would have them anyway.
+    """
 
     def __init__(self, entrance: Entrance, services: Services) -> None:
         self.entrance = entrance
         self._services = services
+        self._writer = ThreadPoolExecutor(1, "writer")
+        self._readers = ThreadPoolExecutor(READERS, "reader")
+
+    def close(self) -> None:
+        """End the threads; work under way is finished first."""
+        self._writer.shutdown()
+        self._readers.shutdown()
 
     async def answer(self, endpoint: Endpoint, incoming: Incoming, path: dict[str, str]) -> Reply:
         """Judge, read, work, apply, answer.
@@ -32,7 +46,8 @@ class Office:
         """
         caller = self.entrance.admit(incoming, endpoint.scope)
         call = self._call(endpoint, incoming, path, caller)
-        outcome = await asyncio.to_thread(endpoint.work, call)
+        threads = self._readers if endpoint.method == "GET" else self._writer
+        outcome = await asyncio.get_running_loop().run_in_executor(threads, endpoint.work, call)
         if outcome.changed:
             await self._apply(outcome.revision)
         return json_reply(_envelope(outcome), _status(endpoint, outcome))

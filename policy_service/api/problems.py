@@ -17,6 +17,8 @@ from policy_service.model.errors import PolicyServiceError, RequestError, StoreE
 PROBLEM_JSON: Final = "application/problem+json"
 MEMBERS: Final = ("type", "title", "status", "detail", "code")
 RETRY_AFTER_S: Final = 1
+_FOR_GOOD: Final = frozenset({"store_diverged", "replica_failed"})
+"""Errors that no retry can mend while this process lives."""
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -64,7 +66,7 @@ def _reply(document: dict[str, Any], headers: Headers) -> Reply:
 def _headers(status: int, error: PolicyServiceError) -> Headers:
     if status in (401, 403):
         return (("www-authenticate", service_challenge(error.code, error.details.get("scope"))),)
-    if status == 503 and error.code != "store_diverged":
+    if status == 503 and error.code not in _FOR_GOOD:
         return (("retry-after", str(error.details.get("retry_after_s", RETRY_AFTER_S))),)
     # The rest of an oversized body is not worth reading.
     return (("connection", "close"),) if status == 413 else ()

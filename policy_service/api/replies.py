@@ -5,7 +5,6 @@ A reply knows nothing of FastAPI, so that whatever else may answer a request giv
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +12,7 @@ from starlette.responses import Response
 
 JSON: Final = "application/json"
 
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False)
+_ENCODER: Final = msgspec.json.Encoder()
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -37,7 +36,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 def json_bytes(value: Any) -> bytes:
     """Compact JSON in UTF-8, members in the order given."""
-    return _ENCODER.encode(value).encode()
+    return _ENCODER.encode(value)
 
 
 def json_reply(value: Any, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Reply:

@@ -1,4 +1,4 @@
-"""What no handler foresaw: unknown paths, wrong methods, bugs. Each becomes a problem document."""
+"""What no handler sees: unknown paths, wrong methods, bugs (each becomes a problem document), and HEAD."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ async def http_problem(request: Request, error: Exception) -> Response:
 def _allowed(request: Request) -> set[str]:
     """Every method that some route takes on this path; the router knows only those of the first."""
     app: FastAPI = request.app
-    return {method for route in app.routes for method in _methods(route, request.scope)}
+    methods = {method for route in app.routes for method in _methods(route, request.scope)}
+    return methods | {"HEAD"} if "GET" in methods else methods
 
 
 def _methods(route: BaseRoute, scope: Scope) -> set[str]:
@@ -67,6 +68,23 @@ class Bugs:
             if not started:
                 reply = plain_problem_reply(500, "internal_error", "an error of this service; nothing was decided")
                 await reply.response()(scope, receive, send)
+
+
+class Heads:
+    """ASGI middleware: HEAD is GET without the body, on every path (RFC 9110 section 9.3.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def without_body(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self._app({**scope, "method": "GET"}, receive, without_body)
 
 
 def _places(error: Exception) -> str:

@@ -39,7 +39,12 @@ class Desk:
     """A client of the application. `key` is shown as Bearer unless a call says otherwise."""
 
     def __init__(
-        self, house: House, *, key: str | None = None, peer: str = PEER, settings: EntranceSettings | None = None,
+        self,
+        house: House,
+        *,
+        key: str | None = None,
+        peer: str = PEER,
+        settings: EntranceSettings | None = None,
         local_actor: str | None = None,
     ) -> None:
         self.house = house
@@ -56,6 +61,7 @@ class Desk:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._runner.run(self._client.aclose())
         self._runner.close()
+        self.app.state.site.office.close()
 
     def call(
         self, method: str, path: str, body: Any = None, *, key: str | None = "", content: Any = None, **more: Any

@@ -137,7 +137,9 @@ def test_a_bad_name_in_the_path_is_a_problem(desk: Desk, method: str, path: str)
     assert desk.head() == before
 
 
-@pytest.mark.parametrize("header", [b"Bearer \xff\xfe", b"Bearer " + b"k" * 9000, b"Bearer a\tb", b"\xff", b"Bearer \xc3\xa9"])
+@pytest.mark.parametrize(
+    "header", [b"Bearer \xff\xfe", b"Bearer " + b"k" * 9000, b"Bearer a\tb", b"\xff", b"Bearer \xc3\xa9"]
+)
 def test_a_bad_authorization_header_is_401(desk: Desk, header: bytes) -> None:
     """Whatever its bytes are."""
     answer = desk.call("GET", "/v1/users", key=None, headers=[(b"authorization", header)])

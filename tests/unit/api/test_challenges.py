@@ -35,7 +35,9 @@ def test_without_credentials_there_is_no_error_code() -> None:
 def test_a_key_that_is_not_good_is_an_invalid_token(reason: str) -> None:
     """With a description that people understand."""
     told = service_challenge(reason, "decisions:evaluate")
-    assert told == f'Bearer realm="policy-service", error="invalid_token", error_description="{REASONS[reason].message}"'
+    assert (
+        told == f'Bearer realm="policy-service", error="invalid_token", error_description="{REASONS[reason].message}"'
+    )
 
 
 @pytest.mark.parametrize("reason", ["insufficient_scope", "role_not_granted"])

@@ -61,7 +61,13 @@ def _with(name: str, value: str) -> Incoming:
 
 @pytest.mark.parametrize(
     "value",
-    ["application/json", "Application/JSON; charset=UTF-8", "application/ld+json", "", "application/x-www-form-urlencoded"],
+    [
+        "application/json",
+        "Application/JSON; charset=UTF-8",
+        "application/ld+json",
+        "",
+        "application/x-www-form-urlencoded",
+    ],
 )
 def test_json_by_any_usual_name_is_read(value: str) -> None:
     """And what `curl -d` says when nobody told it otherwise."""

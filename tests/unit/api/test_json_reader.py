@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -104,8 +105,10 @@ plain = st.recursive(
     | st.integers(-(2**63), 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=("Cs", "Cc"))),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.text(st.characters(exclude_categories=("Cs", "Cc"))), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(st.characters(exclude_categories=("Cs", "Cc"))), inner, max_size=4)
+    ),
     max_leaves=20,
 )
 
@@ -120,9 +123,5 @@ def test_whatever_is_fit_to_be_sent_is_read_as_it_is(value: Any) -> None:
 @given(st.binary(max_size=200))
 def test_bytes_of_any_kind_are_read_or_refused(data: bytes) -> None:
     """No other exception ever."""
-    try:
-        value = read_json(data)
-    except RequestError as error:
-        assert error.status == 400
-    else:
-        check_texts(value)
+    with suppress(RequestError):
+        check_texts(read_json(data))

@@ -103,10 +103,18 @@ def test_a_wrong_method_is_a_problem_that_lists_the_right_ones(desk: Desk) -> No
     """All of them, though several routes share the path."""
     answer = desk.call("PATCH", "/v1/users/mira")
     assert problem_code(answer, 405) == "method_not_allowed"
-    assert answer.headers["allow"] == "DELETE, GET, PUT"
+    assert answer.headers["allow"] == "DELETE, GET, HEAD, PUT"
     assert desk.call("GET", "/decide").headers["allow"] == "POST"
-    assert desk.call("POST", "/v1/resources/pipeline/a/b").headers["allow"] == "DELETE, GET, PUT"
+    assert desk.call("POST", "/v1/resources/pipeline/a/b").headers["allow"] == "DELETE, GET, HEAD, PUT"
     assert desk.call("PUT", "/docs").status_code == 405
+
+
+def test_head_is_get_without_the_body(desk: Desk) -> None:
+    """Probes and proxies ask so."""
+    for path, status in (("/healthz", 200), ("/docs", 200), ("/v1/users", 401), ("/decide", 405), ("/nothing", 404)):
+        whole, head = desk.call("GET", path), desk.call("HEAD", path)
+        assert (head.status_code, head.content) == (status, b"")
+        assert head.headers["content-length"] == whole.headers["content-length"]
 
 
 def test_a_bug_is_a_500_without_a_trace(operator: Desk, caplog: pytest.LogCaptureFixture) -> None:

@@ -87,7 +87,14 @@ def test_role_bindings_in_all_their_forms(tenant: Desk) -> None:
     tenant.call("PUT", "/v1/resources/pipeline/etl", {})
     bound = {"type": "pipeline", "id": "etl"}
     first = ok(tenant.call("POST", "/v1/role-bindings", {"role": "viewer", "team": "data"}), 201)
-    assert first == {"id": first["id"], "workspace": "acme", "role": "viewer", "team": "data", "user": None, "resource": None}
+    assert first == {
+        "id": first["id"],
+        "workspace": "acme",
+        "role": "viewer",
+        "team": "data",
+        "user": None,
+        "resource": None,
+    }
     one = ok(tenant.call("POST", "/v1/role-bindings", {"role": "operator", "user": "mira", "resource": bound}), 201)
     assert one["resource"] == bound
     again = {"role": "operator", "user": "mira", "resource": "pipeline:etl"}
@@ -96,7 +103,9 @@ def test_role_bindings_in_all_their_forms(tenant: Desk) -> None:
     assert ok(tenant.call("GET", "/v1/role-bindings?team=data")) == [first]
     assert ok(tenant.call("GET", "/v1/role-bindings?user=mira")) == [one]
     assert problem_code(tenant.call("POST", "/v1/role-bindings", {"role": "viewer"}), 400) == "invalid_binding"
-    assert problem_code(tenant.call("POST", "/v1/role-bindings", {"role": "vewer", "user": "mira"}), 400) == "unknown_role"
+    assert (
+        problem_code(tenant.call("POST", "/v1/role-bindings", {"role": "vewer", "user": "mira"}), 400) == "unknown_role"
+    )
     assert ok(tenant.call("DELETE", f"/v1/role-bindings/{one['id']}")) is None
     assert ok(tenant.call("GET", "/v1/role-bindings?user=mira")) == []
 
@@ -140,14 +149,18 @@ def test_a_key_is_shown_once(tenant: Desk) -> None:
     assert ok(tenant.call("GET", f"/v1/keys/{made['id']}")) == made
     assert made in ok(tenant.call("GET", "/v1/keys"))
     assert made in ok(tenant.call("GET", "/v1/keys?principal=service:admin"))
-    everything = "".join(tenant.call("GET", path).text for path in ("/v1/keys", "/v1/changes", f"/v1/keys/{made['id']}"))
+    everything = "".join(
+        tenant.call("GET", path).text for path in ("/v1/keys", "/v1/changes", f"/v1/keys/{made['id']}")
+    )
     assert text not in everything
     assert text[16:38] not in everything
 
 
 def test_a_revoked_key_stays_revoked(tenant: Desk) -> None:
     """Twice is as good as once; the reason of the first time stays; the body may be left out."""
-    key = ok(tenant.call("POST", "/v1/keys", {"principal": {"kind": "service", "id": "admin"}, "scopes": ["keys:own"]}), 201)
+    key = ok(
+        tenant.call("POST", "/v1/keys", {"principal": {"kind": "service", "id": "admin"}, "scopes": ["keys:own"]}), 201
+    )
     path = f"/v1/keys/{key['id']}/revoke"
     revoked = ok(tenant.call("POST", path, {"reason": "leaked"}))
     assert (revoked["revoked_at"], revoked["revoke_reason"]) == ("2027-01-15T08:00:00Z", "leaked")
@@ -265,7 +278,10 @@ def test_a_bundle_is_shown_with_its_files(operator: Desk) -> None:
 
 def test_the_answering_worker_has_applied_the_change(tenant: Desk) -> None:
     """Every answer to a change carries its revision, and the very next decision stands on it."""
-    key = ok(tenant.call("POST", "/v1/keys", {"principal": {"kind": "service", "id": "admin"}, "scopes": ["pipelines:run"]}), 201)
+    key = ok(
+        tenant.call("POST", "/v1/keys", {"principal": {"kind": "service", "id": "admin"}, "scopes": ["pipelines:run"]}),
+        201,
+    )
     assert tenant.decide(key=key["key"]).json()["decision"] == "allow"
     revoked = tenant.call("POST", f"/v1/keys/{key['id']}/revoke")
     decision = tenant.decide(key=key["key"]).json()

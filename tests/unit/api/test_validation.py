@@ -31,7 +31,13 @@ MISTAKES: dict[str, tuple[type[BaseModel], Any, str, str, str]] = {
         "$.entries[0].lable",
         "unknown field `$.entries[0].lable`; did you mean `label`?",
     ),
-    "number for text": (DecideBody, {**FINE, "scope": 1}, "wrong_type", "$.scope", "`$.scope` must be text, not a number"),
+    "number for text": (
+        DecideBody,
+        {**FINE, "scope": 1},
+        "wrong_type",
+        "$.scope",
+        "`$.scope` must be text, not a number",
+    ),
     "null for text": (UserBody, {"name": None}, "wrong_type", "$.name", "`$.name` must be text, not null"),
     "bool for number": (
         DecideBody,
@@ -48,7 +54,13 @@ MISTAKES: dict[str, tuple[type[BaseModel], Any, str, str, str]] = {
         "`$.min_revision` must be a whole number, not a number with a point",
     ),
     "text for bool": (UserBody, {"suspended": "true"}, "wrong_type", "$.suspended", "must be true or false, not text"),
-    "list for object": (DecideBody, {**FINE, "context": []}, "wrong_type", "$.context", "must be an object, not a list"),
+    "list for object": (
+        DecideBody,
+        {**FINE, "context": []},
+        "wrong_type",
+        "$.context",
+        "must be an object, not a list",
+    ),
     "negative": (DecideBody, {**FINE, "min_revision": -1}, "invalid_value", "$.min_revision", "must be at least 0"),
     "neither form": (
         DecideBody,
@@ -58,7 +70,13 @@ MISTAKES: dict[str, tuple[type[BaseModel], Any, str, str, str]] = {
         "must be the text `type:id` or an object, not a number",
     ),
     "no type": (DecideBody, {**FINE, "resource": "etl"}, "invalid_value", "$.resource", "must be `type:id`, such as"),
-    "newline after the id": (DecideBody, {**FINE, "resource": "a:b\n"}, "invalid_value", "$.resource", "must be `type:id`"),
+    "newline after the id": (
+        DecideBody,
+        {**FINE, "resource": "a:b\n"},
+        "invalid_value",
+        "$.resource",
+        "must be `type:id`",
+    ),
     "bad type": (
         DecideBody,
         {**FINE, "resource": {"type": "A", "id": "b"}},
@@ -107,7 +125,11 @@ def test_all_mistakes_are_told_at_once() -> None:
         validate(DecideBody, {"scope": 1, "extra": 2})
     assert caught.value.code == "wrong_type"
     assert caught.value.message.endswith("(and 2 more, see `errors`)")
-    assert [error["code"] for error in caught.value.details["errors"]] == ["wrong_type", "missing_field", "unknown_field"]
+    assert [error["code"] for error in caught.value.details["errors"]] == [
+        "wrong_type",
+        "missing_field",
+        "unknown_field",
+    ]
 
 
 def test_the_number_of_mistakes_told_is_bounded() -> None:
