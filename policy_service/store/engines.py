@@ -85,7 +85,8 @@ def for_reading(engine: Engine) -> Engine:
     """The same pool, for transactions that read: each sees one state of the database throughout."""
     if engine.dialect.name == "sqlite":
         return engine
-    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    # Not READ ONLY as well: the pool would take that back by an explicit READ WRITE, and overrule a server's setting.
+    return engine.execution_options(isolation_level="REPEATABLE READ")
 
 
 def check_file(url: URL) -> None:

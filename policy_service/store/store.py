@@ -183,6 +183,9 @@ def _commit(connection: Connection) -> None:
     try:
         connection.commit()
     except DBAPIError as error:
+        # A COMMIT that SQLite refuses leaves its transaction open, and SQLAlchemy believes that it is over: with the
+        # connection goes the transaction.
+        connection.invalidate()
         failure = store_error(error.orig)
         if failure.code != "store_unreachable":
             raise

@@ -54,6 +54,8 @@ def append(connection: Connection, change: Change) -> None:
 def _apply(connection: Connection, reader: TableReader, effect: Effect) -> None:
     if effect.entity not in ENTITIES:
         raise ValueError(f"there is no entity `{effect.entity}`")
+    if effect.before is None and effect.after is None:
+        raise ValueError("an effect must set or remove something")
     entity = ENTITIES[effect.entity]
     table = TABLES[entity]
     stored = reader.get(entity, effect.key)
