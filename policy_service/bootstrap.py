@@ -1,4 +1,8 @@
-"""Builds every adapter and hands it to those who need it; nothing else does. `main` is the command `policy-service`."""
+"""Builds every adapter and hands it to those who need it; nothing else does. `main` is the command `policy-service`.
+
+The heavy adapters (FastAPI, SQLAlchemy with Alembic) are imported by the functions that build them: an author who runs
+`policy check` at every save waits for neither.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from policy_service.api.app import create_app
-from policy_service.api.decide import decision_document
-from policy_service.api.entrance import EntranceSettings, LegacyHeader
 from policy_service.cli.environment import AsgiApp, Environment
 from policy_service.cli.main import run
 from policy_service.model.decision import Explanation
@@ -33,8 +34,9 @@ from policy_service.service.services import Services
 from policy_service.service.setup import Initialized, Setup
 from policy_service.service.sinks import NullSink
 from policy_service.settings import Settings
-from policy_service.store.migrate import migrate
-from policy_service.store.store import Store
+
+if TYPE_CHECKING:
+    from policy_service.store import Store
 
 PEPPER_FILE: Final = "pepper"
 PRIVATE: Final = 0o077
@@ -51,6 +53,8 @@ def environment() -> Environment:
     caller = local_caller(os.getuid())
 
     def local_app(services: Services) -> AsgiApp:
+        from policy_service.api.app import create_app
+
         return create_app(services, local_actor=caller.actor)
 
     return Environment(
@@ -73,6 +77,8 @@ def services(settings: Settings) -> Iterator[Services]:
         UsageError: there is no store, or its pepper is missing or unfit.
         StoreError: the store cannot be read, or needs another version.
     """
+    from policy_service.store import Store
+
     _require_store(settings)
     peppers = Peppers.load(settings.data_dir / PEPPER_FILE)
     store = Store.open(settings.store_url())
@@ -105,6 +111,9 @@ def build(settings: Settings, store: Store, peppers: Peppers) -> Services:
 
 def public_app(built: Services, settings: Settings) -> AsgiApp:
     """The API as its callers meet it."""
+    from policy_service.api.app import create_app
+    from policy_service.api.entrance import EntranceSettings, LegacyHeader
+
     header = settings.legacy_header
     legacy = None if header is None else LegacyHeader(header, settings.legacy_header_sunset)
     return create_app(built, settings=EntranceSettings(settings.trusted_proxies, legacy))
@@ -112,6 +121,8 @@ def public_app(built: Services, settings: Settings) -> AsgiApp:
 
 def explained_document(explanation: Explanation, scope: str) -> dict[str, Any]:
     """What `POST /decide?explain=true` would answer; never recorded, so it has no id."""
+    from policy_service.api.decide import decision_document
+
     document = decision_document(Answered(decision_id="", decision=explanation.decision), scope)
     checks = [msgspec.to_builtins(check) for check in explanation.checks]
     return {**document, "decision_id": None, "checks": checks}
@@ -124,6 +135,8 @@ def initialize(settings: Settings, demo: bool, policies: Path | None) -> Initial
         UsageError: it cannot be, or a pepper is missing where facts are already.
         PolicyErrors: the rule files have mistakes; then the store stays empty.
     """
+    from policy_service.store import Store, migrate
+
     files = read_folder(policies or shipped_folder())
     before = os.umask(PRIVATE)
     try:

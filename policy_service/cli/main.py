@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -50,7 +50,11 @@ def build() -> typer.Typer:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"policy-service {version('policy-service')}")
+        try:
+            number = version("policy-service")
+        except PackageNotFoundError:
+            number = "(not installed)"
+        typer.echo(f"policy-service {number}")
         raise typer.Exit
 
 

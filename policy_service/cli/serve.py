@@ -9,7 +9,6 @@ import typer
 
 from policy_service.cli.environment import Session
 from policy_service.cli.options import DataDir, Port
-from policy_service.cli.server import run_server
 from policy_service.model.errors import UsageError
 from policy_service.service.callers import Caller
 from policy_service.service.policy_folder import read_folder
@@ -40,6 +39,9 @@ def serve(
     Requests under way are finished first. It never migrates and never seeds: that is `init`.
     """
     session: Session = context.obj
+    # Imported here: no other command needs uvicorn.
+    from policy_service.cli.server import run_server  # noqa: PLC0415 - as said
+
     environment, screen = session.environment, session.screen
     settings = load_settings(data_dir=data_dir, host=host, port=port, workers=workers)
     if settings.workers > 1:

@@ -43,8 +43,8 @@ def run_server(app: AsgiApp, settings: Settings, ready: Callable[[str], None]) -
         UsageError: `cannot_listen`.
         StoreError: `start_failed`; the log has the details.
     """
-    _log_to_stderr(settings.log_level)
     listener = _listen(settings.host, settings.port)
+    _log_to_stderr(settings.log_level)
     server = _Server(_config(app, settings), lambda: ready(_url(listener)))
     with listener:
         _end_quietly()

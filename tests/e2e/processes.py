@@ -1,7 +1,9 @@
-"""The command and the server as real processes, with nothing of the tester's own environment in them."""
+"""The command, and the server as a real process, with nothing of the tester's own environment in them."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import queue
@@ -12,9 +14,12 @@ import sys
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import httpx
+import pytest
+
+from policy_service.bootstrap import main
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-W", "error", "-m", "policy_service")
@@ -29,20 +34,45 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
-def command(
-    *arguments: str | Path, stdin: str = "", cwd: Path | None = None, **more: str
-) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end. `more`: environment variables."""
-    return subprocess.run(
+class Done(NamedTuple):
+    """What came of a command."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def command(*arguments: str | Path, stdin: str = "", **more: str) -> Done:
+    """Run one command to its end, in this process: what it prints and returns is what a process would.
+
+    Args:
+        more: environment variables; no setting of the tester's own is there beside them.
+    """
+    given = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("POLICY_SERVICE_")]:
+            patch.delenv(name)
+        for name, value in more.items():
+            patch.setenv(name, value)
+        patch.setattr("sys.stdin", given)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main([str(argument) for argument in arguments])
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def process(*arguments: str | Path, **more: str) -> Done:
+    """Run one command to its end, as a process."""
+    done = subprocess.run(
         [*COMMAND, *map(str, arguments)],
-        input=stdin,
         capture_output=True,
         text=True,
         env=environment(**more),
-        cwd=cwd or ROOT,
+        cwd=ROOT,
         timeout=START_S,
         check=False,
     )
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def answer(*arguments: str | Path, stdin: str = "", expect: int = 0, **more: str) -> Any:
@@ -52,7 +82,7 @@ def answer(*arguments: str | Path, stdin: str = "", expect: int = 0, **more: str
     return json.loads(done.stdout)
 
 
-def one_line(done: subprocess.CompletedProcess[str]) -> str:
+def one_line(done: Done) -> str:
     """The single line on standard error of a command that failed."""
     assert done.returncode == 2, (done.stdout, done.stderr)
     assert done.stdout == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.processes import Server, answer, command, one_line
+from tests.e2e.processes import Server, answer, command, one_line, process
 
 SERVE = ("serve", "--port", "0", "--data-dir")
 
@@ -127,6 +128,15 @@ def test_an_occupied_port_is_one_line(data: Path) -> None:
     assert done.returncode == 2
     assert "[cannot_listen]" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_a_process_ends_with_the_exit_code_and_the_line(data: Path) -> None:
+    """The other tests call the command's own function; this one is the proof that a process does the same."""
+    done = process("decide", "--scope", "pipelines:run", "--resource", "nonsense", "--key-id", "x", "--data-dir", data)
+    assert "[usage]" in one_line(done)
+    unknown = ("--scope", "pipelines:run", "--resource", "pipeline:x", "--key-id", "x", "--json", "--data-dir", data)
+    denied = process("decide", *unknown)
+    assert (denied.returncode, json.loads(denied.stdout)["reason"]) == (1, "unknown_key")
 
 
 def test_several_workers_are_refused_clearly(data: Path) -> None:
