@@ -109,10 +109,9 @@ def _upwards(reader: FactReader, workspace: str, start: str) -> Iterator[Team]:
 
 def _height(reader: FactReader, team: Team) -> int:
     """How many levels of teams stand below this one, looking no deeper than the bound."""
-    level, height = [team.id], 0
-    while height <= MAX_DEPTH:
+    level = [team.id]
+    for height in range(MAX_DEPTH):
         level = [child.id for name in level for child in reader.find(Team, workspace=team.workspace, parent=name)]
         if not level:
-            break
-        height += 1
-    return height
+            return height
+    return MAX_DEPTH

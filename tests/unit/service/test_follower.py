@@ -10,6 +10,7 @@ import pytest
 
 from policy_service.model.errors import RequestError, StoreError
 from policy_service.service import follower as follower_module
+from policy_service.service import replica as replica_module
 from policy_service.service.follower import Follower
 from tests.unit.service.house import TENANT, House
 
@@ -29,13 +30,23 @@ async def _until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(INTERVAL_S)
 
 
-def test_catching_up_reaches_the_head(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the size of a batch, and when several ask at once."""
-    monkeypatch.setattr(follower_module, "BATCH", 500)
+def test_catching_up_reaches_the_head(house: House) -> None:
+    """Also when several ask at once."""
 
     async def scenario(follower: Follower) -> None:
         reached = await asyncio.gather(*(follower.catch_up() for _ in range(5)))
         assert reached == [house.store.head()] * 5
+
+    _run(house, scenario)
+
+
+def test_catching_up_takes_batch_after_batch(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is read in a thread and applied on the loop."""
+    for module in (follower_module, replica_module):
+        monkeypatch.setattr(module, "BATCH", 2)
+
+    async def scenario(follower: Follower) -> None:
+        assert await follower.catch_up() == house.store.head()
 
     _run(house, scenario)
 

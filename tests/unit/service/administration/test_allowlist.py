@@ -49,6 +49,7 @@ def test_enabled_and_empty_is_legal(house: House) -> None:
     assert house.admin.put_allowlist(TENANT, "acme", enabled=True).fact == IpAllowlist(workspace="acme", enabled=True)
 
 
+@pytest.mark.parametrize("store_kind", ["memory"], indirect=True)
 @pytest.mark.parametrize(
     "cidr",
     [

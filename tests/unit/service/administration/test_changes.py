@@ -48,11 +48,21 @@ def test_pages_make_the_whole_history(house: House, limit: int, monkeypatch: pyt
     assert seen == ["acme", *(f"acme/a{number}" for number in range(5))]
 
 
+@pytest.mark.parametrize("store_kind", ["memory"], indirect=True)
 @pytest.mark.parametrize("cursor", ["x", encode_cursor("change", ("-1",)), encode_cursor("change", ("1" * 20,))])
 def test_a_cursor_that_is_no_revision_is_refused(house: House, cursor: str) -> None:
     """A cursor of changes holds a revision."""
     with refused(house, "invalid_cursor"):
         house.admin.list_changes(OPERATOR, cursor=cursor)
+
+
+def test_a_feed_shorter_than_its_head_ends_the_page(bare: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read replica may know the head before the changes: the page is short, and goes on later."""
+    bare.furnish()
+    monkeypatch.setattr(bare.store, "changes_after", lambda *_: [])
+    page = bare.admin.list_changes(OPERATOR)
+    assert page.items == ()
+    assert page.next_cursor == encode_cursor("change", ("0",))
 
 
 def test_a_cursor_past_the_end_shows_nothing(house: House) -> None:

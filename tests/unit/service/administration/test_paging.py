@@ -44,6 +44,7 @@ def test_a_walk_is_stable_while_the_list_changes(house: House) -> None:
     assert rest.next_cursor is None
 
 
+@pytest.mark.parametrize("store_kind", ["memory"], indirect=True)
 @pytest.mark.parametrize("limit", [0, -1, MAX_LIMIT + 1])
 def test_a_limit_out_of_bounds_is_refused(house: House, limit: int) -> None:
     """From 1 to 1000."""
@@ -55,6 +56,7 @@ def _raw(value: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
 
+@pytest.mark.parametrize("store_kind", ["memory"], indirect=True)
 @pytest.mark.parametrize(
     "cursor",
     [

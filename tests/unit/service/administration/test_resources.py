@@ -87,6 +87,7 @@ def _deep(levels: int) -> Any:
     return value
 
 
+@pytest.mark.parametrize("store_kind", ["memory"], indirect=True)
 @pytest.mark.parametrize(
     "attributes",
     [
@@ -117,6 +118,7 @@ def test_attributes_at_the_bounds_are_taken(house: House) -> None:
     assert written.fact.attributes == attributes
 
 
+@pytest.mark.parametrize("store_kind", ["memory"], indirect=True)
 @pytest.mark.parametrize(
     ("kind", "name", "owner"),
     [("Pipeline", "etl", None), ("pipeline", "", None), ("pipeline", "a b", None), ("pipeline", "etl", "a/b")],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from policy_service.model.facts import Membership, RoleBinding, Team
+from policy_service.service.administration import teams as teams_module
 from policy_service.service.administration.teams import MAX_DEPTH
 from tests.unit.service.house import TENANT, House
 from tests.unit.service.refusals import refused
@@ -66,6 +67,17 @@ def test_teams_nest_so_deep_and_no_deeper(house: House) -> None:
     with refused(house, "team_too_deep"):
         house.admin.put_team(TENANT, "acme", "x", parent=names[-2])
     assert house.admin.put_team(TENANT, "acme", "x", parent=names[-3]).change is not None
+
+
+def test_teams_deeper_than_the_bound_are_not_walked_to_their_end(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as those made while the bound was another."""
+    _nest(house, "a", "b", "c", "d")
+    house.admin.put_team(TENANT, "acme", "x")
+    monkeypatch.setattr(teams_module, "MAX_DEPTH", 2)
+    with refused(house, "team_too_deep"):
+        house.admin.put_team(TENANT, "acme", "a", parent="x")
+    with refused(house, "team_too_deep"):
+        house.admin.put_team(TENANT, "acme", "x", parent="d")
 
 
 def test_deleting_a_team_takes_memberships_and_bindings_and_frees_children(house: House) -> None:

@@ -50,7 +50,7 @@ CALLS: list[Callable[[Administration, Caller, str], object]] = [
 ]
 
 
-@pytest.mark.parametrize("bare", ["memory"], indirect=True)
+@pytest.mark.parametrize("store_kind", ["memory"], indirect=True)
 @pytest.mark.parametrize("workspace", ["zeta", "system", "nowhere", "not an id"])
 @pytest.mark.parametrize("call", CALLS)
 def test_no_use_case_leaves_the_callers_workspace(
@@ -62,7 +62,7 @@ def test_no_use_case_leaves_the_callers_workspace(
         call(house.admin, TENANT, workspace)
 
 
-@pytest.mark.parametrize("bare", ["memory"], indirect=True)
+@pytest.mark.parametrize("store_kind", ["memory"], indirect=True)
 @pytest.mark.parametrize("call", CALLS)
 def test_a_workspace_of_another_form_is_refused(
     house: House, call: Callable[[Administration, Caller, str], object]
