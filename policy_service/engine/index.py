@@ -115,23 +115,11 @@ class RuleIndex:
         Args:
             facts: what the conditions of this type take, in their order.
         """
-        buckets = self._find(scope, identity)
-        denial = self._denial(buckets, facts)
-        if denial is not None or self._default_allow:
-            return denial
-        for bucket in buckets:
-            if bucket.allow:
-                return None
-        for bucket in buckets:
-            for satisfied in bucket.allows:
-                if satisfied(*facts):
-                    return None
-        return RESOURCE_NOT_ALLOWED
-
-    def _denial(self, buckets: Sequence[Bucket], facts: tuple[Any, ...]) -> Ending | None:
-        """The first deny rule by name that is satisfied, else the first that faults."""
         denied = faulted = NONE
+        allowed = self._default_allow
+        buckets = self._find(scope, identity)
         for bucket in buckets:
+            allowed = allowed or bucket.allow
             if bucket.deny < denied:  # noqa: PLR1730 - min() costs three times as much, on the hot path
                 denied = bucket.deny
             for rank, satisfied in bucket.denies:
@@ -144,7 +132,9 @@ class RuleIndex:
                     faulted = rank
         if denied < NONE:
             return self._denials[denied]
-        return self._faults[faulted] if faulted < NONE else None
+        if faulted < NONE:
+            return self._faults[faulted]
+        return None if allowed or _any_satisfied(buckets, facts) else RESOURCE_NOT_ALLOWED
 
     def _find(self, scope: str, identity: str) -> list[Bucket]:
         """The buckets whose rules apply to a scope and a resource id."""
@@ -178,3 +168,12 @@ class RuleIndex:
             if scope not in self._tables:
                 self._tables[scope] = (_Table(), *self._unscoped)
             yield self._tables[scope][0]
+
+
+def _any_satisfied(buckets: Sequence[Bucket], facts: tuple[Any, ...]) -> bool:
+    """Whether some conditional allow rule is satisfied; one that faults is not."""
+    for bucket in buckets:
+        for satisfied in bucket.allows:
+            if satisfied(*facts):
+                return True
+    return False
