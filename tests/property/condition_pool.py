@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from tests.property.drawing import pick
+
 EVERYWHERE = (
     "true",
     "false",
@@ -87,10 +89,11 @@ ON_PIPELINES = (
 ON_CONNECTIONS = ("resource.attr.locked", 'has(resource.attr.env) && resource.attr.env == "prod"')
 
 _ON = {"pipeline": EVERYWHERE + ON_PIPELINES * 2, "connection": EVERYWHERE + ON_CONNECTIONS * 8}
+_FORMS = ("{0}", "{0}", "!({0})", "({0}) && ({1})", "({0}) || ({1})")
 
 
-def conditions(resource_type: str | None) -> st.SearchStrategy[str]:
-    """Conditions for rules on a type, or for condition checks (None: on every type)."""
-    single = st.sampled_from(_ON.get(resource_type or "", EVERYWHERE))
-    pair = st.tuples(single, st.sampled_from(("&&", "||")), single).map(lambda p: f"({p[0]}) {p[1]} ({p[2]})")
-    return st.one_of(single, single, single.map(lambda text: f"!({text})"), pair)
+def condition(draw: st.DrawFn, resource_type: str | None) -> str:
+    """A condition for rules on a type, or for condition checks (None: on every type)."""
+    pool = _ON.get(resource_type or "", EVERYWHERE)
+    form = pick(draw, _FORMS)
+    return form.format(pick(draw, pool), pick(draw, pool) if "{1}" in form else "")

@@ -7,7 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.property.condition_pool import conditions
+from tests.property.condition_pool import condition
+from tests.property.drawing import coin, pick, some
 
 Json = dict[str, Any]
 Documents = dict[str, Json]
@@ -60,70 +61,66 @@ def render(documents: Documents) -> dict[str, str]:
     return {name: json.dumps(document, ensure_ascii=False, indent=1) for name, document in documents.items()}
 
 
-@st.composite
-def documents(draw: st.DrawFn, max_rules: int = 5) -> Documents:
+def draw_documents(draw: st.DrawFn, max_rules: int = 5) -> Documents:
     """Valid rule files: every type of attribute, every kind of check and rule."""
     found: Documents = {
-        "chain.yaml": {"chain": draw(chains())},
+        "chain.yaml": {"chain": draw_chain(draw)},
         "scopes.yaml": {"scopes": SCOPES},
-        "roles.yaml": {"roles": draw(roles())},
+        "roles.yaml": {"roles": draw_roles(draw)},
         "networks.yaml": {"networks": NETWORKS},
-        "context.yaml": {"context": draw(declarations(CONTEXT, from_store=False))},
+        "context.yaml": {"context": draw_declarations(draw, CONTEXT, from_store=False)},
     }
     for resource_type, attributes in ATTRIBUTES.items():
+        names = some(draw, RULE_NAMES, most=max_rules)
         found[f"resources/{resource_type}.yaml"] = {
             "resource": resource_type,
-            "unregistered": draw(st.sampled_from(("allow", "deny"))),
-            "attributes": draw(declarations(attributes, from_store=True)),
-            "default": draw(st.sampled_from(("allow", "allow", "deny"))),
-            "rules": draw(rule_lists(resource_type, max_rules)),
+            "unregistered": pick(draw, ("allow", "deny")),
+            "attributes": draw_declarations(draw, attributes, from_store=True),
+            "default": pick(draw, ("allow", "allow", "deny")),
+            "rules": [draw_rule(draw, resource_type, name) for name in names],
         }
     return found
 
 
-@st.composite
-def chains(draw: st.DrawFn) -> list[Json]:
+def draw_chain(draw: st.DrawFn) -> list[Json]:
     """The built-in checks in any order that is legal, with up to two conditions among them."""
-    entries = [{"check": name} for name in draw(st.permutations(FREE))]
-    for name in draw(st.sampled_from(((), (), ("freeze",), ("freeze", "hours")))):
-        entries.insert(draw(st.integers(0, len(entries))), draw(condition_checks(name)))
+    entries = [{"check": name} for name in some(draw, FREE, most=len(FREE), least=len(FREE))]
+    for name in pick(draw, ((), (), ("freeze",), ("freeze", "hours"))):
+        entries.insert(pick(draw, range(len(entries) + 1)), draw_condition_check(draw, name))
     return [{"check": name} for name in FIXED] + entries
 
 
-@st.composite
-def condition_checks(draw: st.DrawFn, name: str) -> Json:
+def draw_condition_check(draw: st.DrawFn, name: str) -> Json:
     """One condition check, on every type or on one."""
-    resource_type = draw(st.sampled_from((None, None, "pipeline", "connection", "bucket")))
+    resource_type = pick(draw, (None, None, "pipeline", "connection", "bucket"))
     entry: Json = {"check": "condition", "name": name, "reason": f"{name}_now"}
     if resource_type is not None:
         entry["resource"] = resource_type
-    if draw(st.booleans()):
-        entry["when"] = draw(conditions(resource_type))
-    if draw(st.booleans()):
+    if coin(draw):
+        entry["when"] = condition(draw, resource_type)
+    if coin(draw):
         entry["message"] = "Not now."
-    entry["require"] = draw(conditions(resource_type))
+    entry["require"] = condition(draw, resource_type)
     return entry
 
 
-@st.composite
-def roles(draw: st.DrawFn) -> Documents:
+def draw_roles(draw: st.DrawFn) -> Documents:
     """Three roles that inherit or not."""
     return {
-        "viewer": {"scopes": draw(st.sampled_from((["pipelines:read"], ["pipelines:read", "connections:read"])))},
+        "viewer": {"scopes": pick(draw, (["pipelines:read"], ["pipelines:read", "connections:read"]))},
         "operator": {
-            "scopes": draw(st.sampled_from((["pipelines:run"], ["pipelines:admin", "buckets:read"]))),
-            "inherits": draw(st.sampled_from(([], ["viewer"]))),
+            "scopes": pick(draw, (["pipelines:run"], ["pipelines:admin", "buckets:read"])),
+            "inherits": pick(draw, ([], ["viewer"])),
         },
-        "chief": {"inherits": draw(st.sampled_from((["operator"], ["operator", "viewer"])))},
+        "chief": {"inherits": pick(draw, (["operator"], ["operator", "viewer"]))},
     }
 
 
-@st.composite
-def declarations(draw: st.DrawFn, known: dict[str, tuple[str, Any]], *, from_store: bool) -> Json:
+def draw_declarations(draw: st.DrawFn, known: dict[str, tuple[str, Any]], *, from_store: bool) -> Json:
     """Types as they are; defaults, and where a value may come from, as drawn."""
     found: Json = {}
     for name, (kind, default) in known.items():
-        form = draw(st.sampled_from(("plain", "plain", "default", "store", "store and default")))
+        form = pick(draw, ("plain", "plain", "default", "store", "store and default"))
         declaration: Json = {"type": kind}
         if "default" in form:
             declaration["default"] = default
@@ -133,24 +130,28 @@ def declarations(draw: st.DrawFn, known: dict[str, tuple[str, Any]], *, from_sto
     return found
 
 
-@st.composite
-def rule_lists(draw: st.DrawFn, resource_type: str, max_rules: int) -> list[Json]:
-    """Rules with distinct names, in any order."""
-    names = draw(st.lists(st.sampled_from(RULE_NAMES), unique=True, max_size=max_rules))
-    return [draw(rules(resource_type, name)) for name in names]
-
-
-@st.composite
-def rules(draw: st.DrawFn, resource_type: str, name: str, effect: str | None = None) -> Json:
+def draw_rule(draw: st.DrawFn, resource_type: str, name: str, effect: str | None = None) -> Json:
     """One rule, wide enough to apply often."""
-    rule: Json = {"name": name, "effect": effect or draw(st.sampled_from(("allow", "deny")))}
+    rule: Json = {"name": name, "effect": effect or pick(draw, ("allow", "deny"))}
     scopes = [scope for scope, entry in SCOPES.items() if resource_type in entry["on"]]
-    if draw(st.booleans()):
-        rule["scopes"] = draw(st.lists(st.sampled_from(scopes), unique=True, min_size=1, max_size=3))
-    if draw(st.booleans()):
-        rule["resources"] = draw(st.lists(st.sampled_from(PATTERNS), unique=True, min_size=1, max_size=3))
-    if draw(st.integers(0, 3)):
-        rule["when"] = draw(conditions(resource_type))
-    if rule["effect"] == "deny" and draw(st.booleans()):
-        rule["reason"] = draw(st.sampled_from(("locked", "not_today")))
+    if coin(draw):
+        rule["scopes"] = some(draw, scopes, most=3, least=1)
+    if coin(draw):
+        rule["resources"] = some(draw, PATTERNS, most=3, least=1)
+    if not coin(draw, of=4):
+        rule["when"] = condition(draw, resource_type)
+    if rule["effect"] == "deny" and coin(draw):
+        rule["reason"] = pick(draw, ("locked", "not_today"))
     return rule
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> Documents:
+    """Valid rule files, as a strategy."""
+    return draw_documents(draw)
+
+
+@st.composite
+def rules(draw: st.DrawFn, resource_type: str, name: str, effect: str) -> Json:
+    """One rule, as a strategy."""
+    return draw_rule(draw, resource_type, name, effect)

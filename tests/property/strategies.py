@@ -26,7 +26,8 @@ from policy_service.model.facts import (
     Workspace,
 )
 from policy_service.model.request import MALFORMED, MISSING, UNKNOWN, Credential, Request, ResourceRef
-from tests.property.policies import ATTRIBUTES, CONTEXT, SCOPES, Documents, documents, render
+from tests.property.drawing import coin, pick, some
+from tests.property.policies import ATTRIBUTES, CONTEXT, SCOPES, Documents, draw_documents, render
 
 NOW = 1_780_315_200_000_000_000
 """2026-06-01T12:00:00Z, a Monday."""
@@ -121,46 +122,50 @@ class Case(msgspec.Struct, frozen=True):
 @st.composite
 def cases(draw: st.DrawFn, max_requests: int = 12) -> Case:
     """A world with requests."""
-    world = draw(worlds())
-    asked = st.lists(st.tuples(requests(world), st.sampled_from(MOMENTS[1:4])), min_size=min(4, max_requests), max_size=max_requests)
-    return Case(world, draw(asked))
+    world = draw_world(draw)
+    count = pick(draw, range(min(4, max_requests), max_requests + 1))
+    return Case(world, [(draw_request(draw, world), pick(draw, MOMENTS[1:4])) for _ in range(count)])
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> World:
+def workspace_facts(draw: st.DrawFn, workspace: str) -> list[Fact]:
+    """Everything that belongs to one workspace, as a strategy."""
+    return draw_workspace(draw, workspace, rich=True)
+
+
+def draw_world(draw: st.DrawFn) -> World:
     """Valid rule files and the facts of three workspaces, of which `acme` is the interesting one."""
-    facts: list[Fact] = []
-    for workspace in WORKSPACES:
-        facts += draw(workspace_facts(workspace, rich=workspace == "acme"))
-    return World(draw(documents()), facts)
+    facts = [fact for name in WORKSPACES for fact in draw_workspace(draw, name, rich=name == "acme")]
+    return World(draw_documents(draw), facts)
 
 
-@st.composite
-def workspace_facts(draw: st.DrawFn, workspace: str, *, rich: bool) -> list[Fact]:
-    """Everything that belongs to one workspace. The same ids are used in all of them."""
+def draw_workspace(draw: st.DrawFn, workspace: str, *, rich: bool) -> list[Fact]:
+    """The facts of one workspace. The same ids are used in all of them."""
     facts: list[Fact] = [
         Workspace(id=workspace),
         ServicePrincipal(workspace=workspace, id="ci"),
-        User(workspace=workspace, id="ada", suspended=draw(st.sampled_from((False,) * 9 + (True,)))),
+        User(workspace=workspace, id="ada", suspended=coin(draw, of=12)),
         Membership(workspace=workspace, team="core", user="ada"),
-        good_binding(workspace),
+        RoleBinding(workspace=workspace, id="b0", role="operator", team="core"),
+        *healthy_keys(workspace),
+        *draw_teams(draw, workspace),
+        *draw_allowlist(draw, workspace),
+        draw_resource(draw, workspace, "pipeline", "etl-1"),
     ]
-    facts += draw(teams(workspace))
-    facts += [draw(resources(workspace, "pipeline", "etl-1")), *draw(allowlists(workspace))]
-    facts += healthy_keys(workspace)
-    if rich:
-        facts.append(User(workspace=workspace, id="bob", suspended=draw(st.booleans())))
-        facts += draw(memberships(workspace))
-        facts += draw(st.lists(bindings(workspace), max_size=4, unique_by=lambda b: b.id))
-        facts += [draw(api_keys(workspace, number)) for number in range(draw(st.integers(0, 3)))]
-        for kind, identity in (("pipeline", "team/x:y"), ("connection", "etl-1"), ("bucket", "b1")):
-            if draw(st.booleans()):
-                facts.append(draw(resources(workspace, kind, identity)))
-    return facts
+    return facts + draw_riches(draw, workspace) if rich else facts
 
 
-def good_binding(workspace: str) -> RoleBinding:
-    return RoleBinding(workspace=workspace, id="b0", role="operator", team="core")
+def draw_riches(draw: st.DrawFn, workspace: str) -> list[Fact]:
+    """More of everything."""
+    places = some(draw, (("pipeline", "team/x:y"), ("connection", "etl-1"), ("bucket", "b1")), most=3)
+    pairs = some(draw, [(t, u) for t in TEAMS for u in USERS if (t, u) != ("core", "ada")], most=3)
+    return [
+        User(workspace=workspace, id="bob", suspended=coin(draw)),
+        *(Membership(workspace=workspace, team=team, user=user) for team, user in pairs),
+        *(draw_binding(draw, workspace, f"b{number}") for number in some(draw, range(1, 10), most=4)),
+        *(draw_key(draw, workspace, number) for number in range(pick(draw, range(5)))),
+        *(draw_resource(draw, workspace, *place) for place in places),
+    ]
 
 
 def healthy_keys(workspace: str) -> list[ApiKey]:
@@ -170,150 +175,132 @@ def healthy_keys(workspace: str) -> list[ApiKey]:
     scopes = tuple(sorted(SCOPES))
     name = workspace[:4].ljust(4, "x")
     return [
-        ApiKey(id=f"user{name}0000", principal_kind="user", principal_id="ada", scopes=scopes, slots=slots, **shared),
         ApiKey(id=f"serv{name}0000", principal_kind="service", principal_id="ci", scopes=scopes, slots=slots, **shared),
+        ApiKey(id=f"user{name}0000", principal_kind="user", principal_id="ada", scopes=scopes, slots=slots, **shared),
     ]
 
 
-@st.composite
-def teams(draw: st.DrawFn, workspace: str) -> list[Team]:
+def draw_teams(draw: st.DrawFn, workspace: str) -> list[Team]:
     """Nested or not: a team's parent is one that stands later in the list, or none."""
-    found = []
-    for number, name in enumerate(TEAMS):
-        parent = draw(st.sampled_from((None, *TEAMS[number + 1 :])))
-        found.append(Team(workspace=workspace, id=name, parent=parent))
-    return found
+    parents = [pick(draw, (None, *TEAMS[number + 1 :])) for number in range(len(TEAMS))]
+    return [Team(workspace=workspace, id=name, parent=parent) for name, parent in zip(TEAMS, parents, strict=True)]
 
 
-@st.composite
-def memberships(draw: st.DrawFn, workspace: str) -> list[Membership]:
-    pairs = draw(st.lists(st.sampled_from([(t, u) for t in TEAMS for u in USERS]), unique=True, max_size=3))
-    return [Membership(workspace=workspace, team=t, user=u) for t, u in pairs if (t, u) != ("core", "ada")]
-
-
-@st.composite
-def bindings(draw: st.DrawFn, workspace: str) -> RoleBinding:
+def draw_binding(draw: st.DrawFn, workspace: str, identity: str) -> RoleBinding:
     """Of any role to a team or a user, over the workspace or one resource."""
-    subject = draw(st.sampled_from((*({"team": t} for t in TEAMS), *({"user": u} for u in USERS))))
-    place = draw(st.sampled_from((None, ("pipeline", "etl-1"), ("pipeline", "team/x:y"), ("connection", "etl-1"))))
+    kind, subject = pick(draw, [("user", user) for user in USERS] + [("team", team) for team in TEAMS])
+    place = pick(draw, ((None, None), ("pipeline", "etl-1"), ("pipeline", "team/x:y"), ("connection", "etl-1")))
     return RoleBinding(
         workspace=workspace,
-        id=f"b{draw(st.integers(1, 9))}",
-        role=draw(st.sampled_from(ROLES)),
-        resource_type=place[0] if place else None,
-        resource_id=place[1] if place else None,
-        **subject,
+        id=identity,
+        role=pick(draw, ROLES),
+        resource_type=place[0],
+        resource_id=place[1],
+        user=subject if kind == "user" else None,
+        team=subject if kind == "team" else None,
     )
 
 
-@st.composite
-def api_keys(draw: st.DrawFn, workspace: str, number: int) -> ApiKey:
+def draw_key(draw: st.DrawFn, workspace: str, number: int) -> ApiKey:
     """A key of either kind, in any stage of its life."""
-    kind, principal = draw(st.sampled_from((("user", "ada"), ("user", "bob"), ("user", "gone"), ("service", "ci"))))
-    old = SecretSlot(number=1, pepper_id="p", created_at=0, expires_at=draw(st.sampled_from(MOMENTS)))
+    kind, principal = pick(draw, (("user", "ada"), ("user", "bob"), ("user", "gone"), ("service", "ci")))
+    old = SecretSlot(number=1, pepper_id="p", created_at=0, expires_at=pick(draw, MOMENTS))
     current = SecretSlot(number=2, pepper_id="p", created_at=0)
-    rarely = draw(st.integers(0, 3))
     return ApiKey(
         id=f"drawn{workspace[:4].ljust(4, 'x')}{number:03d}",
         workspace=workspace,
         principal_kind=kind,
         principal_id=principal,
-        scopes=tuple(draw(st.lists(st.sampled_from([*SCOPES, "gone:scope"]), unique=True, max_size=3).map(sorted))),
-        slots=draw(st.sampled_from(((current,), (old, current)))),
-        created_at=draw(st.sampled_from(MOMENTS)),
-        not_before=draw(st.sampled_from((None, *MOMENTS))) if rarely == 0 else None,
-        expires_at=draw(st.sampled_from((None, *MOMENTS))),
-        revoked_at=draw(st.sampled_from((None, *MOMENTS))) if rarely == 1 else None,
-        cidrs=tuple(draw(st.lists(st.sampled_from(CIDRS), unique=True, max_size=2).map(sorted))),
-        labels=draw(st.sampled_from(({}, {"env": "prod"}, {"env": "dev", "team": "core"}))),
+        scopes=tuple(sorted(some(draw, [*SCOPES, "gone:scope"], most=4))),
+        slots=pick(draw, ((current,), (old, current))),
+        created_at=pick(draw, MOMENTS),
+        not_before=pick(draw, MOMENTS) if coin(draw, of=3) else None,
+        expires_at=pick(draw, (None, None, None, *MOMENTS)),
+        revoked_at=pick(draw, MOMENTS) if coin(draw, of=6) else None,
+        cidrs=tuple(sorted(some(draw, CIDRS, most=2))) if coin(draw) else (),
+        labels=pick(draw, ({}, {"env": "prod"}, {"env": "dev", "team": "core"})),
     )
 
 
-@st.composite
-def allowlists(draw: st.DrawFn, workspace: str) -> list[IpAllowlist]:
+def draw_allowlist(draw: st.DrawFn, workspace: str) -> list[IpAllowlist]:
     """Missing, off, on, or on and empty."""
-    form = draw(st.sampled_from(("missing", "missing", "off", "on", "empty")))
+    form = pick(draw, ("missing", "missing", "missing", "off", "on", "on", "empty"))
     if form == "missing":
         return []
-    cidrs = draw(st.lists(st.sampled_from(CIDRS), unique=True, min_size=1, max_size=3))
-    entries = () if form == "empty" else tuple(AllowlistEntry(cidr=cidr) for cidr in cidrs)
+    cidrs = [] if form == "empty" else some(draw, CIDRS, most=3, least=1)
+    entries = tuple(AllowlistEntry(cidr=cidr) for cidr in cidrs)
     return [IpAllowlist(workspace=workspace, enabled=form != "off", entries=entries)]
 
 
-@st.composite
-def resources(draw: st.DrawFn, workspace: str, kind: str, identity: str) -> Resource:
+def draw_resource(draw: st.DrawFn, workspace: str, kind: str, identity: str) -> Resource:
     return Resource(
         workspace=workspace,
         type=kind,
         id=identity,
-        owner=draw(st.sampled_from((None, "ada", "bob"))),
-        attributes=draw(claims(ATTRIBUTES.get(kind, {}), wrong=draw(st.booleans()))),
+        owner=pick(draw, (None, "ada", "bob", "ci")),
+        attributes=draw_claims(draw, ATTRIBUTES.get(kind, {}), wrong=coin(draw)),
     )
 
 
-@st.composite
-def claims(draw: st.DrawFn, declared: dict[str, tuple[str, Any]], *, wrong: bool) -> dict[str, Any]:
+def draw_claims(draw: st.DrawFn, declared: dict[str, tuple[str, Any]], *, wrong: bool) -> dict[str, Any]:
     """Values for some of the declared names, mostly of their type, and for a name that nobody declared."""
     found: dict[str, Any] = {}
-    for name in draw(st.lists(st.sampled_from([*declared, "undeclared"]), unique=True, max_size=5)):
+    for name in some(draw, [*declared, "undeclared"], most=6):
         kind = declared[name][0] if name in declared else "string"
-        found[name] = draw(typed_values(kind, wrong=wrong and draw(st.booleans())))
+        found[name] = draw_value(draw, kind, wrong=wrong and coin(draw))
     return found
 
 
-def typed_values(kind: str, *, wrong: bool) -> st.SearchStrategy[Any]:
-    """JSON values of a declared type, or of another."""
+def draw_value(draw: st.DrawFn, kind: str, *, wrong: bool) -> Any:
+    """A JSON value of a declared type, or of another."""
     if not kind.startswith("list("):
-        return st.sampled_from((WRONG if wrong else RIGHT)[kind])
+        return pick(draw, (WRONG if wrong else RIGHT)[kind])
     element = kind[len("list(") : -1]
-    right = st.lists(st.sampled_from((*RIGHT[element], "secret") if element == "string" else RIGHT[element]), max_size=3)
+    right = some(draw, ("secret", *RIGHT["string"]) if element == "string" else RIGHT[element], most=3)
     if not wrong:
         return right
-    with_wrong = st.tuples(right, st.sampled_from(WRONG[element])).map(lambda pair: [*pair[0], pair[1]])
-    return st.one_of(with_wrong, st.sampled_from((None, "secret", {})))
+    return pick(draw, ([*right, pick(draw, WRONG[element])], None, "secret", {}))
 
 
-@st.composite
-def requests(draw: st.DrawFn, world: World) -> Request:
+def draw_request(draw: st.DrawFn, world: World) -> Request:
     """A request that some key of the world presents, with up to two things bad about it."""
-    bad = draw(st.sets(st.sampled_from(SECOND_THOUGHTS), max_size=2))
+    bad = some(draw, SECOND_THOUGHTS, most=2)
     keys = world.keys()
-    key = draw(st.sampled_from(keys if "key" in bad else keys[:2] * 3 + keys))
-    kind, identity = draw(places(bad="resource" in bad))
+    key = pick(draw, keys if "key" in bad else keys[:2] * 3 + keys)
+    kind, identity = draw_place(draw, bad="resource" in bad)
     return Request(
-        credential=draw(credentials(key, bad="credential" in bad)),
-        scope=draw(scopes(kind, bad="scope" in bad)),
+        credential=draw_credential(draw, key, bad="credential" in bad),
+        scope=draw_scope(draw, kind, bad="scope" in bad),
         resource=ResourceRef(
             kind,
             identity,
-            draw(st.sampled_from((None, *WORKSPACES, ""))) if "workspace" in bad else key.workspace,
-            draw(st.sampled_from((None, "ada", "bob"))),
-            draw(claims(ATTRIBUTES.get(kind, {}), wrong="attributes" in bad)),
+            pick(draw, (None, *WORKSPACES, "")) if "workspace" in bad else key.workspace,
+            pick(draw, (None, "ada", "bob")),
+            draw_claims(draw, ATTRIBUTES.get(kind, {}), wrong="attributes" in bad),
         ),
-        source_ip=draw(st.sampled_from((None, *ODD_IPS) if "ip" in bad else GOOD_IPS)),
-        context=draw(claims(CONTEXT, wrong="context" in bad)),
+        source_ip=pick(draw, (None, *ODD_IPS) if "ip" in bad else GOOD_IPS),
+        context=draw_claims(draw, CONTEXT, wrong="context" in bad),
     )
 
 
-def places(*, bad: bool) -> st.SearchStrategy[tuple[str, str]]:
-    """A resource that is registered in acme, if anywhere; or any place."""
-    if not bad:
-        return st.sampled_from((("pipeline", "etl-1"), ("pipeline", "etl-1"), ("pipeline", "team/x:y"), ("connection", "etl-1")))
-    return st.tuples(st.sampled_from((*IDS, "unheard-of")), st.sampled_from(("etl-1", "etl-2", "b1", "adhoc", "e")))
+def draw_place(draw: st.DrawFn, *, bad: bool) -> tuple[str, str]:
+    """A resource that is registered, if anything is; or any place."""
+    if bad:
+        return pick(draw, (*IDS, "unheard-of")), pick(draw, ("etl-1", "etl-2", "b1", "adhoc", "e"))
+    return pick(draw, (*(("pipeline", "etl-1"),) * 3, ("pipeline", "team/x:y"), ("connection", "etl-1")))
 
 
-def scopes(kind: str, *, bad: bool) -> st.SearchStrategy[str]:
-    """A scope that is on the type; or any, undeclared ones among them."""
+def draw_scope(draw: st.DrawFn, kind: str, *, bad: bool) -> str:
+    """A scope that is on the type; or one that is not, or that nobody declared."""
     fitting = [scope for scope, entry in SCOPES.items() if kind in entry["on"]]
-    return st.sampled_from([*SCOPES, "gone:scope", "nobody:knows"] if bad or not fitting else fitting)
+    others = [scope for scope in SCOPES if scope not in fitting] * 3 + ["gone:scope", "nobody:knows"]
+    return pick(draw, others if bad or not fitting else fitting)
 
 
-@st.composite
-def credentials(draw: st.DrawFn, key: ApiKey, *, bad: bool) -> Credential:
+def draw_credential(draw: st.DrawFn, key: ApiKey, *, bad: bool) -> Credential:
     """The key's current secret; or any outcome of presenting something."""
     current = Credential("verified", key.id, key.slots[-1].number)
     if not bad:
         return current
     others = [MISSING, MALFORMED, UNKNOWN, Credential("unknown", key.id, 1), Credential("verified", "nobodysKey00", 1)]
-    others += [Credential("verified", key.id, number) for number in (None, 0, 1, 99)]
-    return draw(st.sampled_from(others))
+    return pick(draw, others + [Credential("verified", key.id, number) for number in (None, 0, 1, 99)])

@@ -24,7 +24,7 @@ from tests.worlds import Feed, Programs, activation, fold, program_of
 
 def drawn_feed(data: st.DataObject, facts: list[Fact]) -> tuple[Feed, list[Fact]]:
     """A feed that ends with just these facts, after others came and went; and the others."""
-    others = data.draw(workspace_facts("acme", rich=True))
+    others = data.draw(workspace_facts("acme"))
     feed = Feed()
     for fact in data.draw(st.permutations(others)):
         feed.put(fact)

@@ -38,7 +38,7 @@ def test_no_decision_crosses_workspaces(case: Case, data: st.DataObject) -> None
     """With the facts of all other workspaces changed at will, or gone, a key's requests are decided alike."""
     mine = data.draw(st.sampled_from(WORKSPACES))
     own = [fact for fact in case.world.facts if workspace_of(fact) == mine]
-    others = [data.draw(workspace_facts(name, rich=True)) for name in WORKSPACES if name != mine]
+    others = [data.draw(workspace_facts(name)) for name in WORKSPACES if name != mine]
     elsewhere = own + [fact for facts in others for fact in facts]
     before, after, alone = verdicts(case), verdicts(case, elsewhere), verdicts(case, own)
     for position, verdict in enumerate(before):
