@@ -28,7 +28,7 @@ RULE = """
 DENY = "    reason: production_locked\n    message: Production pipelines are run by the operators team.\n"
 CONDITIONS = (
     """has(resource.attr.env) && resource.attr.env == "prod-{n}" && !("operators-{n}" in principal.teams)""",
-    """'request.ip.inNetwork("office") && request.time < timestamp("2099-12-20T00:00:{s:02}Z")'""",
+    """'has(request.ip) && request.ip.inNetwork("office") && request.time < timestamp("2099-12-20T00:00:{s:02}Z")'""",
     """resource.attr.tags.exists(tag, tag == "frozen-{n}")""",
     """resource.attr.size > {n} && resource.id.startsWith("etl-{n}")""",
 )

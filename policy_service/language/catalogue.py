@@ -18,6 +18,7 @@ MAX_NAMES: Final = 1_000
 """Scopes, and roles: closures cost up to the square of it."""
 
 _SHOWN_IN_CYCLE: Final = 12
+_CYCLES: Final = {"scope": "scope-cycle", "role": "role-cycle"}
 
 D = TypeVar("D")
 
@@ -143,4 +144,4 @@ def _report_cycles(
         shown = cycle if len(cycle) <= _SHOWN_IN_CYCLE else [*cycle[:_SHOWN_IN_CYCLE], "…", cycle[0]]
         place = arrows[cycle[0]][cycle[1]]
         way = " → ".join(shown)
-        place.error(f"{noun}-cycle", f"`{way}` is a cycle of {noun}s; take one `{field}` out of it")
+        place.error(_CYCLES[noun], f"`{way}` is a cycle of {noun}s; take one `{field}` out of it")

@@ -18,6 +18,7 @@ from policy_service.model.reasons import REASONS
 FIELDS: Final = ("resource", "unregistered", "attributes", "default", "rules")
 RULE_FIELDS: Final = ("name", "effect", "scopes", "resources", "when", "reason", "message")
 EFFECTS: Final = ("allow", "deny")
+_ON_ALLOW: Final = {"reason": "reason-on-allow", "message": "message-on-allow"}
 MAX_MESSAGE: Final = 500
 
 
@@ -187,6 +188,6 @@ def _of_deny_rule(fields: dict[str, Place], field: str, effect: Effect, read: An
         return None
     if "effect" in fields and effect == "allow":
         message = f"an allow rule gives no {field}, for it never denies; remove `{field}` or make it a deny rule"
-        place.error(f"{field}-on-allow", message)
+        place.error(_ON_ALLOW[field], message)
         return None
     return cast("str | None", read(place))
