@@ -163,9 +163,10 @@ def answer_decide(point: DecisionPoint, incoming: Incoming) -> Reply | None:
 async def answer_decide_later(point: DecisionPoint, follower: Follower, incoming: Incoming) -> Reply:
     """The answer where `answer_decide` had none: after waiting at most 250 ms for the facts."""
     try:
-        question = point.question(incoming)
-        await follower.reach(question.ask.min_revision)
-        return point.reply(question).with_headers(point.entrance.notices(incoming))
+        await follower.reach(point.question(incoming).ask.min_revision)
+        # INVARIANT: the caller is judged on facts no older than the decision's: it is let in anew
+        # (test_a_caller_is_judged_on_the_facts_it_asked_for).
+        return point.reply(point.question(incoming)).with_headers(point.entrance.notices(incoming))
     except PolicyServiceError as error:
         return point.refusal(incoming, error)
 
@@ -174,8 +175,10 @@ async def answer_batch(point: DecisionPoint, services: Services, incoming: Incom
     """The answer to `POST /decide/batch`, errors included. It waits at most 250 ms, for all of its questions."""
     try:
         batch = point.batch(incoming)
-        reply = point.batch_reply(batch, await _reach(services, batch.revisions()))
-        return reply.with_headers(point.entrance.notices(incoming))
+        troubles = await _reach(services, batch.revisions())
+        # INVARIANT: as in `answer_decide_later`.
+        point.entrance.admit(incoming, DECISIONS_EVALUATE)
+        return point.batch_reply(batch, troubles).with_headers(point.entrance.notices(incoming))
     except PolicyServiceError as error:
         return point.refusal(incoming, error)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from policy_service.api.bodies import MAX_BATCH
+from policy_service.model.errors import StoreError
 from tests.unit.api.desk import Desk, problem_code, question
 from tests.unit.service.house import OPERATOR
 
@@ -146,3 +147,16 @@ def test_explain_is_no_parameter_of_a_batch(operator: Desk) -> None:
     """And an unknown one is refused."""
     answer = operator.call("POST", "/decide/batch?explain=true", {"requests": [question()]})
     assert problem_code(answer, 400) == "unknown_parameter"
+
+
+def test_a_batch_waits_for_no_store_that_is_out_of_reach(operator: Desk) -> None:
+    """Then there is no answer at all: 503 with the store's code."""
+    operator.decide()
+    operator.house.admin.put_user(OPERATOR, "acme", "mira")
+
+    def broken(revision: int, limit: int) -> list[Any]:
+        raise StoreError("store_unreachable", "the database cannot be reached")
+
+    operator.house.store.changes_after = broken
+    answer = operator.call("POST", "/decide/batch", {"requests": [question(min_revision=operator.head())]})
+    assert problem_code(answer, 503) == "store_unreachable"

@@ -224,3 +224,15 @@ def test_answers_show_no_key(operator: Desk) -> None:
     assert key not in answer.text
     assert key[-28:] not in answer.text
     assert str(operator.key) not in answer.text
+
+
+def test_a_caller_is_judged_on_the_facts_it_asked_for(house: House) -> None:
+    """A caller whose own key was revoked elsewhere gets no answer from older facts, alone or in a batch."""
+    issued = house.key("system", principal="gw", scopes=("decisions:evaluate",))
+    house.replica.catch_up()
+    revoked = house.admin.revoke_key(OPERATOR, "system", issued.api_key.id)
+    asked = question(min_revision=revoked.revision)
+    for path, body in (("/decide", asked), ("/decide/batch", {"requests": [asked]})):
+        with Desk(house, key=issued.text) as desk:
+            assert desk.decide().status_code == (200 if path == "/decide" else 401)
+            assert problem_code(desk.call("POST", path, body), 401) == "revoked_key"

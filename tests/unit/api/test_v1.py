@@ -212,6 +212,7 @@ def test_lists_go_on_by_cursor(tenant: Desk) -> None:
         ("page=2", "unknown_parameter"),
     ):
         assert problem_code(tenant.call("GET", f"/v1/users?{query}"), 400) == code
+    assert problem_code(tenant.call("GET", "/v1/keys?principal=robot:x"), 400) == "invalid_parameter"
 
 
 def test_changes_tell_who_did_what_and_no_secret(tenant: Desk) -> None:

@@ -62,6 +62,13 @@ MISTAKES: dict[str, tuple[type[BaseModel], Any, str, str, str]] = {
         "must be an object, not a list",
     ),
     "negative": (DecideBody, {**FINE, "min_revision": -1}, "invalid_value", "$.min_revision", "must be at least 0"),
+    "too large": (
+        DecideBody,
+        {**FINE, "min_revision": 2**63},
+        "invalid_value",
+        "$.min_revision",
+        "must be at most 9223372036854775807",
+    ),
     "neither form": (
         DecideBody,
         {**FINE, "resource": 1},
