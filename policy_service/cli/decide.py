@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import msgspec
 import typer
 
 from policy_service.cli.environment import Session
@@ -87,6 +88,10 @@ def decide_request(
         _tell(session, notes)
         credential = _credential(services, snapshot, key_id)
         explanation = explain(Request(credential, scope, reference, source_ip, claims), snapshot, instant)
+        # With `--policies` the snapshot is one change ahead of the store; nobody could look that revision up.
+        explanation = _at_revision(explanation, services.replica.revision)
+    if explanation.decision.reason == "unknown_resource" and workspace is None:
+        session.screen.note("an unregistered resource needs the request to claim its workspace: `--workspace`")
     _show(session, explanation, scope, steps=steps, as_json=as_json)
     return 0 if explanation.decision.allowed else 1
 
@@ -137,6 +142,11 @@ def _credential(services: Services, snapshot: Snapshot, key_id: str | None) -> C
         return services.credentials.check(_key_from_stdin(), snapshot)
     key = snapshot.api_key(key_id)
     return UNKNOWN if key is None else Credential("verified", key_id)
+
+
+def _at_revision(explanation: Explanation, revision: int) -> Explanation:
+    decision = msgspec.structs.replace(explanation.decision, revision=revision)
+    return msgspec.structs.replace(explanation, decision=decision)
 
 
 def _key_from_stdin() -> str | None:

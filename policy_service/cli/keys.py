@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from policy_service.cli.client import connect, segment
-from policy_service.cli.nouns import Id, add_get, field, noun, pairs, show_done, show_list
+from policy_service.cli.nouns import Id, add_get, field, instant, noun, pairs, show_done, show_list
 from policy_service.cli.options import AsJson, DataDir, Limit, Url, Workspace
 from policy_service.model.errors import UsageError
 
@@ -22,17 +22,17 @@ _COLUMNS = (
     field("id"),
     ("acts as", _principal),
     field("scopes"),
-    field("expires_at"),
-    field("revoked_at"),
+    instant("expires_at"),
+    instant("revoked_at"),
 )
 _DETAILS = (
     field("id"),
     ("acts as", _principal),
     field("scopes"),
-    field("created_at"),
-    field("not_before"),
-    field("expires_at"),
-    field("revoked_at"),
+    instant("created_at"),
+    instant("not_before"),
+    instant("expires_at"),
+    instant("revoked_at"),
     field("revoke_reason"),
     field("cidrs"),
     ("labels", lambda item: [f"{name}={value}" for name, value in sorted((item.get("labels") or {}).items())]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
@@ -25,6 +26,11 @@ def noun(help_text: str) -> typer.Typer:
 def field(name: str, header: str | None = None) -> Column:
     """A column that shows one member as it is."""
     return header or name.replace("_", " "), lambda item: item.get(name)
+
+
+def instant(name: str) -> Column:
+    """A column that shows an instant to the second; JSON has it to the nanosecond."""
+    return name.replace("_", " "), lambda item: re.sub(r"\.\d+Z\Z", "Z", item.get(name) or "")
 
 
 def add_list(app: typer.Typer, path: str, columns: Sequence[Column], help_text: str) -> None:

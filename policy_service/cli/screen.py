@@ -54,7 +54,13 @@ class Screen:
     def table(self, headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Aligned columns; ruled on a terminal, plain in a pipe. Absent values show as `-`."""
         rule = box.SIMPLE_HEAD if self.is_terminal else None
-        table = Table(box=rule, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold" if self.is_terminal else "")
+        table = Table(
+            box=rule,
+            show_edge=False,
+            pad_edge=False,
+            padding=(0, 2, 0, 0),
+            header_style="bold" if self.is_terminal else "",
+        )
         for header in headers:
             table.add_column(Text(header), overflow="fold", no_wrap=not self.is_terminal)
         for row in rows:

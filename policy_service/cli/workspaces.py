@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Final
 
 import typer
 
 from policy_service.cli.client import connect
-from policy_service.cli.nouns import Id, field, noun, show_done, show_list
+from policy_service.cli.nouns import Id, field, instant, noun, show_done, show_list
 from policy_service.cli.options import AsJson, DataDir, Limit, Url, Workspace
+
+DIGEST: Final = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
+"""Shortened in tables: JSON has them whole."""
 
 app = noun("Tenants (the operator's to make).")
 changes = noun("Who changed what, when.")
 
-_WORKSPACE = (field("id"), field("name"), field("created_at"))
+_WORKSPACE = (field("id"), field("name"), instant("created_at"))
 _CHANGE = (
     field("revision"),
-    field("at"),
+    instant("at"),
     field("actor"),
     field("action"),
     field("workspace"),
-    field("subject"),
+    ("subject", lambda item: DIGEST.sub(r"\1…", item["subject"])),
     field("note"),
 )
 
