@@ -33,26 +33,29 @@ class _OutOfSteps(Exception):  # noqa: N818 - it ends an evaluation, it is no er
         self.offset = offset
 
 
-def evaluate(condition: ir.Condition, read: Callable[[str], object]) -> bool | Fault:
+def evaluate(
+    condition: ir.Condition, read: Callable[[str], object], *, budget: int = ITERATION_BUDGET
+) -> bool | Fault:
     """Whether a condition is satisfied, or its fault.
 
     Args:
         read: path → value in its run-time form, ABSENT or WRONG. It is asked for what the evaluation needs, no more.
+        budget: steps that its macros may take together.
     """
     try:
-        outcome = _Interpreter(read).value(condition.expr)
+        outcome = _Interpreter(read, budget).value(condition.expr)
     except _OutOfSteps as spent:
-        return Fault(f"the macros need more than {ITERATION_BUDGET} steps", spent.offset)
+        return Fault(f"the macros need more than {budget} steps", spent.offset)
     return outcome if isinstance(outcome, Fault) else bool(outcome)
 
 
 class _Interpreter:
     """One evaluation."""
 
-    def __init__(self, read: Callable[[str], object]) -> None:
+    def __init__(self, read: Callable[[str], object], budget: int) -> None:
         self._read = read
         self._locals: dict[str, Any] = {}
-        self._steps = 0
+        self._steps_left = budget
 
     def value(self, node: ir.Expr) -> Any:
         """The value of a node, or a Fault."""
@@ -169,8 +172,8 @@ class _Interpreter:
         items = self.value(node.range)
         if isinstance(items, Fault):
             return items
-        self._steps += len(items)
-        if self._steps > ITERATION_BUDGET:
+        self._steps_left -= len(items)
+        if self._steps_left < 0:
             raise _OutOfSteps(node.offset)
         return sorted(items) if isinstance(items, dict) else tuple(items)
 

@@ -35,11 +35,14 @@ def report_checker(errors: str, text: str, schema: Schema, places: Places) -> No
         return
     rewording = _Rewording(text, schema, places)
     lost = False
-    for line, column, message in _ERROR.findall(errors):
+    for match in _ERROR.finditer(errors):
+        line, column, message = match.groups()
         # After a sign that is no part of the language, what the parser makes of the rest is noise.
         if not (_ECHOES.search(message) or (lost and message.startswith("Syntax error"))):
             rewording.report(message, rewording.offset(int(line), int(column)))
         lost = lost or _LOST.search(message) is not None
+        if places.is_full():
+            break
     if not places.has_errors():
         places.report("cel-syntax", "this is not a condition that can be read", 0, len(text))
 

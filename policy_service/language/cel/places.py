@@ -12,7 +12,6 @@ _TOKEN: Final = re.compile(
     r'[A-Za-z_][A-Za-z0-9_]*|\d[\w.]*|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|&&|\|\||[=!<>]=|\s+|.', re.DOTALL
 )
 _MEMBER: Final = re.compile(r"\.\s*([A-Za-z_][A-Za-z0-9_]*)")
-_CALLED: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*\Z")
 MAX_PROBLEMS: Final = 20
 
 
@@ -40,9 +39,16 @@ class Places:
         if member:
             return member.span(1)
         if self._text.startswith("(", offset):
-            called = _CALLED.search(self._text, 0, offset)
-            return called.span(1) if called else (offset, offset + 1)
+            end = len(self._text[:offset].rstrip())
+            start = end
+            while start and (self._text[start - 1].isalnum() or self._text[start - 1] == "_"):
+                start -= 1
+            return (start, end) if start < end else (offset, offset + 1)
         return offset, self.word_end(offset)
+
+    def is_full(self) -> bool:
+        """Whether more would not be shown anyway."""
+        return len(self._found) >= MAX_PROBLEMS
 
     def has_errors(self) -> bool:
         return any(problem.severity == "error" for problem in self._found)
