@@ -16,7 +16,7 @@ from policy_service.model.reasons import CHECKS
 TYPES = 10
 ROUNDS = 7
 LIMIT_S = 0.5
-"""For 1,000 rules."""
+"""For 1,000 rules; the median of the elapsed time is judged."""
 
 RULE = """
   - name: rule-{n}
@@ -64,22 +64,26 @@ def rule(number: int, type_: str) -> str:
 
 
 def main() -> int:
-    """Print the figure; 1 when 1,000 rules take longer than they may."""
+    """Print the figures; 1 when 1,000 rules take longer than they may."""
     rules = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     files = policy_files(rules)
     loaded = load(files)
     assert loaded.diagnostics == (), loaded.diagnostics[0]
     assert loaded.policy is not None
     assert sum(len(resource.rules) for resource in loaded.policy.resources.values()) == rules
-    seconds = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        load(files)
-        seconds.append(time.perf_counter() - start)
-    median = statistics.median(seconds)
+    walls, processors = zip(*(timed(files) for _ in range(ROUNDS)), strict=True)
     size = sum(map(len, files.values())) // 1024
-    print(f"policy check: {rules} rules with conditions, {size} KiB: median {median * 1000:.0f} ms of {ROUNDS}")
-    return 0 if median <= LIMIT_S * max(1.0, rules / 1000) else 1
+    print(f"policy check: {rules} rules with conditions, {size} KiB, {ROUNDS} rounds")
+    print(f"  elapsed    median {statistics.median(walls) * 1000:.0f} ms, best {min(walls) * 1000:.0f} ms")
+    print(f"  processor  median {statistics.median(processors) * 1000:.0f} ms, best {min(processors) * 1000:.0f} ms")
+    return 0 if statistics.median(walls) <= LIMIT_S * max(1.0, rules / 1000) else 1
+
+
+def timed(files: dict[str, str]) -> tuple[float, float]:
+    """Seconds of one load, elapsed and of the processor; a gap between them says that the machine was busy."""
+    wall, processor = time.perf_counter(), time.process_time()
+    load(files)
+    return time.perf_counter() - wall, time.process_time() - processor
 
 
 if __name__ == "__main__":

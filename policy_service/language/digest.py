@@ -122,7 +122,7 @@ def _expr(node: ir.Expr, names: dict[str, str]) -> Any:
         return _macro(node, names)
     if isinstance(node, ir.Local):
         return ["local", names.get(node.name, node.name)]
-    return [*_HEADS[type(node)](node), *(_expr(child, names) for child in ir.children(node))]
+    return [*_HEADS[type(node)](node), *[_expr(child, names) for child in ir.children(node)]]
 
 
 _HEADS: Final[dict[type, Callable[[Any], list[Any]]]] = {

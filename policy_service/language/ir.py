@@ -172,6 +172,8 @@ class Condition(msgspec.Struct, frozen=True):
 
 def children(node: Expr) -> tuple[Expr, ...]:
     """The direct subexpressions of a node, in evaluation order."""
+    if isinstance(node, Const | Read | Has | Local):
+        return ()
     found: list[Any] = []
     for name in node.__struct_fields__:
         value = getattr(node, name)

@@ -21,7 +21,7 @@ class Source(msgspec.Struct, frozen=True):
     report: Report
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """One value of a rule file. Every method that may find a mistake reports it, once, and answers None."""
 
     source: Source
