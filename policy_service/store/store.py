@@ -139,7 +139,7 @@ class Store:
     def changes_after(self, revision: int, limit: int) -> list[Change]:
         """Up to `limit` changes from `revision + 1` on, in order.
 
-        INVARIANT: a gap is never passed over (test_store_concurrency, test_feed).
+        INVARIANT: a gap is never passed over (test_store_concurrency; test_store: a gap in the feed).
 
         Raises:
             StoreError: `store_diverged` where a change is missing or `revision` lies ahead of the store, which then
