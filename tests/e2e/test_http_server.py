@@ -106,7 +106,15 @@ def test_an_oversized_body_is_413_before_it_has_come(house: House) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [b"/v1/users/%00", b"/v1/users/%FF", b"/v1/users/a%0d%0ab", b"/v1/resources/pipeline/-", b"//", b"/%2e%2e/x", b"/v1/keys/%7F"],
+    [
+        b"/v1/users/%00",
+        b"/v1/users/%FF",
+        b"/v1/users/a%0d%0ab",
+        b"/v1/resources/pipeline/-",
+        b"//",
+        b"/%2e%2e/x",
+        b"/v1/keys/%7F",
+    ],
 )
 def test_bad_paths_on_the_wire_are_problems(house: House, path: bytes) -> None:
     """Never a 500."""
