@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from cel.expr import checked_pb2
+from cel_expr_python import cel
+from google.protobuf import any_pb2
+
 from policy_service.engine.conditions.emit import ConstantPool, emit_condition
 from policy_service.engine.conditions.evaluate import Fault, evaluate
-from policy_service.engine.conditions.runtime import PRELUDE
+from policy_service.engine.conditions.runtime import ITERATION_BUDGET, PRELUDE
 from policy_service.language.cel.compiler import ConditionCompiler
 from policy_service.language.ir import Condition, Type
 from policy_service.model.address import address_text
@@ -28,36 +33,46 @@ def compiled(text: str) -> Condition:
     return condition
 
 
-def linked(condition: Condition) -> Callable[[Mapping[str, Any]], bool | None]:
+def linked(condition: Condition, budget: int = ITERATION_BUDGET) -> Callable[[Mapping[str, Any]], bool | None]:
     """The emitted function."""
     pool = ConstantPool()
     source = emit_condition("judge", condition, parameters=("values",), reads=READS, pool=pool)
-    namespace = {**PRELUDE, **pool.values}
+    namespace = {**PRELUDE, **pool.values, "ITERATION_BUDGET": budget}
     exec(compile(source, "<emitted condition>", "exec"), namespace)
     judge: Callable[[Mapping[str, Any]], bool | None] = namespace["judge"]
     return judge
 
 
-def by_emitted(condition: Condition, values: Mapping[str, Any]) -> bool | str:
-    outcome = linked(condition)(values)
+def by_emitted(condition: Condition, values: Mapping[str, Any], budget: int = ITERATION_BUDGET) -> bool | str:
+    outcome = linked(condition, budget)(values)
     assert outcome is None or isinstance(outcome, bool)
     return FAULT if outcome is None else outcome
 
 
-def by_interpreter(condition: Condition, values: Mapping[str, Any]) -> bool | str:
-    outcome = evaluate(condition, values.__getitem__)
+def by_interpreter(condition: Condition, values: Mapping[str, Any], budget: int = ITERATION_BUDGET) -> bool | str:
+    outcome = evaluate(condition, values.__getitem__, budget=budget)
     return FAULT if isinstance(outcome, Fault) else outcome
 
 
+@functools.cache
+def _environments() -> tuple[Any, Any]:
+    """The oracle's two environments, for checking and for running: they are the same for all drawn conditions."""
+    attributes = {attribute.name: str(attribute.type) for attribute in ATTRIBUTES}
+    context = {attribute.name: str(attribute.type) for attribute in CONTEXT}
+    networks = {name: tuple(cidrs) for name, cidrs in NETWORK_CIDRS.items()}
+    return conditions.typed_environment(attributes, context), conditions.untyped_environment(networks)
+
+
 def by_cel(text: str, values: Mapping[str, Any]) -> bool | str:
-    """By Google's runtime, through the oracle."""
-    return conditions.judge(
-        text,
-        {path: _for_cel(value, TYPES[path]) for path, value in values.items()},
-        attributes={attribute.name: str(attribute.type) for attribute in ATTRIBUTES},
-        context={attribute.name: str(attribute.type) for attribute in CONTEXT},
-        networks=NETWORK_CIDRS,
-    )
+    """By Google's runtime, in the oracle's way (see `tests.oracle.conditions`)."""
+    typed, untyped = _environments()
+    checked = checked_pb2.CheckedExpr.FromString(any_pb2.Any.FromString(typed.compile(text).serialize()).value)
+    conditions.settle_has_of_wrong(checked.expr, {path for path, value in values.items() if value is WRONG})
+    packed = any_pb2.Any()
+    packed.Pack(checked)
+    readable = {path: _for_cel(value, TYPES[path]) for path, value in values.items()}
+    result = untyped.deserialize(packed.SerializeToString()).eval(data=conditions.nested(readable))
+    return bool(result.value()) if result.type() == cel.Type.BOOL else FAULT
 
 
 def _for_cel(value: Any, kind: Type) -> Any:

@@ -54,7 +54,8 @@ TYPES |= {CONTEXT_PREFIX + attribute.name: attribute.type for attribute in CONTE
 OPTIONAL = frozenset(path for path in TYPES if path.startswith((ATTRIBUTE_PREFIX, CONTEXT_PREFIX))) | {
     variable.path for variable in STANDARD if variable.optional
 }
-"""What may be ABSENT or WRONG."""
+"""What may be WRONG, and ABSENT as well but for those with a default."""
+WITH_DEFAULT = frozenset({f"{CONTEXT_PREFIX}count"})
 
 INTS = (
     0,
@@ -337,7 +338,7 @@ def _maybe_missing(choose: Choose, path: str, kind: Type) -> Any:
     luck = choose(10) if path in OPTIONAL else 0
     if luck < 7:
         return _value(choose, kind)
-    return ABSENT if luck < 9 else WRONG
+    return ABSENT if luck < 9 and path not in WITH_DEFAULT else WRONG
 
 
 def _value(choose: Choose, kind: Type) -> Any:
