@@ -76,7 +76,7 @@ class Snapshot:
 
     def fact(self, entity: str, key: Key) -> Fact | None:
         """One fact by entity name and key."""
-        return self._facts[entity].get(key)
+        return self._facts.get(entity, {}).get(key)
 
     def facts(self) -> Iterator[Fact]:
         """Every fact, by entity in order of first appearance; no order within."""

@@ -263,6 +263,17 @@ def test_answers_follow_each_kind_of_change() -> None:
     assert reason() == "role_not_granted"
     world.put(Team(**ACME, id="child", parent="parent"))
     assert reason() == "allowed"
+    parent = Team(**ACME, id="parent")
+    world.remove(parent)
+    assert reason() == "role_not_granted"
+    world.put(parent)
+    world.remove(member)
+    assert reason() == "role_not_granted"
+    world.put(member)
+    world.remove(binding)
+    assert reason() == "role_not_granted"
+    world.put(binding)
+    assert reason() == "allowed"
     world.put(msgspec.structs.replace(binding, role="viewer"))
     assert reason() == "role_not_granted"
     world.put(msgspec.structs.replace(binding, team=None, user="ann"))
