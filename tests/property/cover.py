@@ -8,11 +8,12 @@ Prints each layer's figure and every line that no theorem reaches. HYPOTHESIS_PR
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import pkgutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
 from pathlib import Path
 
 import coverage
@@ -31,13 +32,15 @@ def main(arguments: list[str]) -> int:
         measured = coverage.Coverage(
             branch=True,
             data_file=None,
+            config_file=False,
             include=[f"{root}/policy_service/{layer}/*" for layer in LAYERS] + [f"*/{EMITTED}"],
         )
         measured.start()
-        code = pytest.main(["-q", "-p", "no:cacheprovider", f"--basetemp={folder}/pytest", str(Path(__file__).parent), *arguments])
+        options = ["-q", "-p", "no:cacheprovider", f"--basetemp={folder}/pytest", *arguments]
+        code = pytest.main([*options, str(Path(__file__).parent)])
         import_all()
         measured.stop()
-        report(measured, root)
+        report(measured, root, Path(folder))
     return int(code)
 
 
@@ -49,28 +52,20 @@ def import_all() -> None:
             importlib.import_module(module.name)
 
 
-def report(measured: coverage.Coverage, root: Path) -> None:
-    """One line a layer, one line for each file that is not covered whole."""
-    for layer in (*LAYERS, "emitted code"):
-        figures = [
-            measured._analyze(name).numbers  # noqa: SLF001 - the public report only prints
-            for name in files_of(measured, root, layer)
-        ]
-        total = sum(figures[1:], figures[0])
-        print(f"{layer:14} {total.pc_covered:6.2f} %  {total.n_statements} statements, {total.n_branches} branches")
+def report(measured: coverage.Coverage, root: Path, folder: Path) -> None:
+    """One line a layer, then one for each file that is not covered whole."""
+    measured.json_report(outfile=str(folder / "coverage.json"))
+    layers: dict[str, Counter[str]] = {}
+    for name, found in json.loads((folder / "coverage.json").read_text())["files"].items():
+        path = Path(name).absolute()
+        layer = "emitted code" if path.name == EMITTED else path.relative_to(root / "policy_service").parts[0]
+        layers.setdefault(layer, Counter()).update(found["summary"])
+    for layer, sums in layers.items():
+        covered = sums["covered_lines"] + sums["covered_branches"]
+        share = 100 * covered / (sums["num_statements"] + sums["num_branches"])
+        print(f"{layer:14} {share:6.2f} %  {sums['num_statements']} statements, {sums['num_branches']} branches")
     sys.stdout.flush()
     measured.report(show_missing=True, skip_covered=True, file=sys.stdout)
-
-
-def files_of(measured: coverage.Coverage, root: Path, layer: str) -> Iterator[str]:
-    for name in measured.get_data().measured_files():
-        path = Path(name)
-        if path.name == EMITTED:
-            found = "emitted code"
-        else:
-            found = path.relative_to(root / "policy_service").parts[0]
-        if found == layer:
-            yield name
 
 
 if __name__ == "__main__":

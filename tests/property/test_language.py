@@ -1,0 +1,191 @@
+"""Theorems about reading rule files: whatever an author writes, the answer is a policy or places in the text."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policy_service.engine.link import compile_policy
+from policy_service.language.load import Loaded, load, load_policy
+from policy_service.model.spans import Diagnostic
+from tests.property.drawing import pick
+from tests.property.policies import documents, render
+
+ROOT = Path(__file__).parents[2]
+Files = dict[str, str]
+
+
+def read_folder(folder: Path) -> Files:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes().decode()
+        for path in sorted(folder.rglob("*.y*ml"))
+        if ".schemas" not in path.parts
+    }
+
+
+SEEDS = (
+    read_folder(ROOT / "policies"),
+    *(read_folder(folder) for folder in sorted((ROOT / "tests/unit/language/golden").iterdir()) if folder.is_dir()),
+)
+"""The shipped policies, and the sets that show every mistake there is."""
+
+TOKENS = (
+    "yes", "on", "null", "~", "", "0x1F", "1_000", "1:30", "012", "1e3", ".inf", "2026-06-01", "&a b", "*a", "!tag x",
+    "<<: {}", "? x", "[a, b]", "{a: b}", "[[[[[[[[[[[[[[[[[[x]]]]]]]]]]]]]]]]]]", '"quoted"', "'single'", "|\n    x == 1", "# c",
+    "pipelines:run", "nobody:knows", "etl-*", "a*b", "10.0.0.0/8", "10.1.2.3/8", "any", "::ffff:1.2.3.4/120", "allow", "deny",
+    "string", "list(int)", "map(int)", "condition", "credential", "missing_credentials", "é", "\ufeff", "\t", "\u202e", "\x85",
+    "has(resource.attr.env)", 'resource.attr.env == "prod"', "resource.attr.env == 1", "resource.atr.env", 'request.ip.inCidr("x")',
+    'request.ip.inNetwork("nowhere")', "request.ip == request.ip", "key.labels", "(", "1 +", "a.b(c)", '"%s".format([1])', "[1, 2].map(x, x)",
+    'timestamp("x")', "request.time.getHours('Europe/Berlin')", '"a".matches("(")', "dyn(1) == 1", "{1: 2}", "x" * 300,
+)  # fmt: skip
+"""What authors write, and what they had better not."""
+
+
+def spoil(draw: st.DrawFn, files: Files) -> None:
+    """One change to one file, such as a hand or an editor makes."""
+    name = pick(draw, sorted(files))
+    lines = files[name].split("\n")
+    at = pick(draw, range(len(lines)))
+    how = pick(draw, ("value", "value", "value", "delete", "repeat", "insert", "indent", "cut", "rename", "remove"))
+    if how == "value":
+        lines[at] = re.sub(r"([:-] ?).*", lambda match: match.group(1) + " " + pick(draw, TOKENS), lines[at], count=1)
+    elif how == "delete":
+        del lines[at]
+    elif how == "repeat":
+        lines.insert(at, lines[at])
+    elif how == "insert":
+        lines.insert(at, " " * pick(draw, range(5)) + pick(draw, TOKENS))
+    elif how == "indent":
+        lines[at] = " " * pick(draw, range(7)) + lines[at].lstrip()
+    elif how == "cut":
+        lines[at] = lines[at][: pick(draw, range(len(lines[at]) + 1))]
+    text = "\n".join(lines)
+    if how in ("rename", "remove"):
+        text = files.pop(name)
+        name = pick(draw, (name + "x", "chains.yaml", "resources/a/b.yaml", "resources/other.yaml", "roles.yml", "x.yaml"))
+    if how != "remove":
+        files[name] = text
+
+
+@st.composite
+def spoiled_files(draw: st.DrawFn) -> Files:
+    """Valid rule files, or ones with mistakes, with up to three more."""
+    files = dict(pick(draw, SEEDS[:1] * 3 + SEEDS))
+    for _ in range(pick(draw, range(4))):
+        if files:
+            spoil(draw, files)
+    return files
+
+
+@given(spoiled_files())
+def test_reading_never_raises_and_every_mistake_has_a_place_in_the_text(files: Files) -> None:
+    """A policy if and only if there is no error; diagnostics in reading order, each inside its file."""
+    loaded = load(files)
+    assert (loaded.policy is None) == any(one.severity == "error" for one in loaded.diagnostics)
+    assert list(loaded.diagnostics) == sorted(loaded.diagnostics, key=Diagnostic.sort_key)
+    for one in loaded.diagnostics:
+        check_place(one, files)
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", one.code)
+        assert one.message
+        assert one.message.isprintable(), one.message
+        assert str(one).startswith(f"{one.span.file}:{one.span.line}:{one.span.column}: ")
+
+
+def check_place(diagnostic: Diagnostic, files: Files) -> None:
+    """The span lies in the text: lines exist, columns are at most one past the end."""
+    span = diagnostic.span
+    lines = re.split(r"\r\n|[\n\r\x85\u2028\u2029]", files.get(span.file, ""))
+    assert 1 <= span.line <= span.end_line <= len(lines) + 1, diagnostic
+    assert (span.line, span.column) <= (span.end_line, span.end_column), diagnostic
+    for line, column in ((span.line, span.column), (span.end_line, span.end_column)):
+        width = len(lines[line - 1]) if line <= len(lines) else 0
+        assert 1 <= column <= width + 2, diagnostic
+
+
+@given(spoiled_files(), st.randoms(use_true_random=False))
+def test_reading_does_not_depend_on_the_order_of_files(files: Files, random: object) -> None:
+    """Nor on anything else but their text."""
+    shuffled = list(files.items())
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert same(load(files), load(dict(shuffled)))
+
+
+def same(one: Loaded, other: Loaded) -> bool:
+    return one.diagnostics == other.diagnostics and one.policy == other.policy
+
+
+@given(spoiled_files())
+def test_a_policy_that_loads_can_be_linked(files: Files) -> None:
+    """No rule that is accepted breaks later, when somebody waits for a decision."""
+    policy = load(files).policy
+    if policy is not None:
+        assert compile_policy(policy).digest == policy.digest
+
+
+COSMETICS = (
+    lambda text: "# a comment\n" + text,
+    lambda text: text + "\n\n# the end\n",
+    lambda text: "\ufeff" + text,
+    lambda text: text.replace("\n", "\r\n"),
+)
+
+
+@given(documents(), st.data())
+def test_the_digest_names_the_meaning_not_the_text(drawn: dict[str, dict[str, object]], data: st.DataObject) -> None:
+    """Comments, line ends, descriptions and the order of names do not count."""
+    files = render(drawn)
+    reordered = {name: dict(reversed(document.items())) for name, document in drawn.items()}
+    described = {**reordered, "scopes.yaml": {"scopes": with_descriptions(drawn["scopes.yaml"]["scopes"])}}
+    cosmetic = data.draw(st.sampled_from(COSMETICS))
+    changed = {name: cosmetic(text) for name, text in render(described).items()}
+    assert load_policy(changed).digest == load_policy(files).digest
+
+
+def with_descriptions(scopes: object) -> object:
+    assert isinstance(scopes, dict)
+    return {name: {**scope, "description": "What it is for."} for name, scope in reversed(scopes.items())}
+
+
+@given(documents(), st.data())
+def test_what_changes_the_meaning_changes_the_digest(drawn: dict[str, dict[str, object]], data: st.DataObject) -> None:
+    """A default, a rule with its reason and message, a role, the chain's order."""
+    before = load_policy(render(drawn)).digest
+    change = data.draw(st.sampled_from(CHANGES))
+    copy = {name: dict(document) for name, document in drawn.items()}
+    change(copy)
+    assert load_policy(render(copy)).digest != before
+
+
+def _flip_default(drawn: dict[str, dict[str, object]]) -> None:
+    pipeline = drawn["resources/pipeline.yaml"]
+    pipeline["default"] = "deny" if pipeline["default"] == "allow" else "allow"
+
+
+def _flip_unregistered(drawn: dict[str, dict[str, object]]) -> None:
+    pipeline = drawn["resources/pipeline.yaml"]
+    pipeline["unregistered"] = "deny" if pipeline["unregistered"] == "allow" else "allow"
+
+
+def _add_rule(drawn: dict[str, dict[str, object]]) -> None:
+    rules = drawn["resources/pipeline.yaml"]["rules"]
+    assert isinstance(rules, list)
+    rule = {"name": "new", "effect": "deny", "reason": "brand_new", "message": "New."}
+    drawn["resources/pipeline.yaml"]["rules"] = [*rules, rule]
+
+
+def _swap_chain(drawn: dict[str, dict[str, object]]) -> None:
+    chain = drawn["chain.yaml"]["chain"]
+    assert isinstance(chain, list)
+    drawn["chain.yaml"]["chain"] = [*chain[:3], *reversed(chain[3:])]
+
+
+def _other_role(drawn: dict[str, dict[str, object]]) -> None:
+    roles = drawn["roles.yaml"]["roles"]
+    assert isinstance(roles, dict)
+    drawn["roles.yaml"] = {"roles": {**roles, "newcomer": {"scopes": ["pipelines:read"]}}}
+
+
+CHANGES = (_flip_default, _flip_unregistered, _add_rule, _swap_chain, _other_role)
