@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -38,7 +39,10 @@ def check_policy(
     watch: Annotated[bool, typer.Option("--watch", help="Check again at every save, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Report every mistake of every file. Exit 1: there are errors."""
+    """Report every mistake of every file.
+
+    Exit code 0: the files could be published (there may be warnings), 1: there are errors.
+    """
     session: Session = context.obj
     path = chosen_folder(folder)
 
@@ -48,7 +52,7 @@ def check_policy(
         return checked
 
     if watch:
-        watch_folder(path, once, session.screen)
+        watch_folder(path, once, session.screen, time.sleep)
         return 0
     return 0 if once().is_good else 1
 
@@ -60,7 +64,7 @@ def show(
     compiled: Annotated[bool, typer.Option("--compiled", help="Show the Python that decides.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what the rule files mean, or the code that they become."""
+    """Show what the rule files mean, or their compiled form."""
     session: Session = context.obj
     policy = _loaded(chosen_folder(folder))
     if compiled:

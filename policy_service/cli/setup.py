@@ -132,7 +132,8 @@ def _demo_keys(services: Services) -> list[ApiKey]:
         key = view.fact
         place = (key.workspace, key.principal_id)
         if key.workspace in (SYSTEM_WORKSPACE, DEMO) and key.revoked_at is None:
-            newest[place] = max(newest.get(place, key), key, key=lambda found: found.created_at)
+            # Of two made at the same instant the later change wins: max() gives the first of equals.
+            newest[place] = max(key, newest.get(place, key), key=lambda found: found.created_at)
     return [newest[place] for place in sorted(newest, reverse=True)]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -35,9 +34,7 @@ def _add(state: State, path: str) -> None:
     state[path] = (found.st_mtime_ns, found.st_size)
 
 
-def watch_folder(
-    path: Path, look: Callable[[], object], screen: Screen, sleep: Callable[[float], None] = time.sleep
-) -> None:
+def watch_folder(path: Path, look: Callable[[], object], screen: Screen, sleep: Callable[[float], None]) -> None:
     """Call `look` now and after every change of a file, until Ctrl-C. Polls ten times a second.
 
     A folder that goes away for a moment is told of, and waited for.
