@@ -24,6 +24,8 @@ from tests.property.cel_expressions import ATTRIBUTES, CONTEXT, NETWORK_CIDRS, N
 COMPILER = ConditionCompiler(attributes=ATTRIBUTES, context=CONTEXT, networks=NETWORKS)
 READS = {path: f"values[{path!r}]" for path in TYPES}
 FAULT = conditions.FAULT
+BUILTINS = {function.__name__: function for function in (len, str, float, sorted, tuple)}
+"""All of Python's own functions that emitted code may call."""
 
 
 def compiled(text: str) -> Condition:
@@ -37,7 +39,7 @@ def linked(condition: Condition, budget: int = ITERATION_BUDGET) -> Callable[[Ma
     """The emitted function."""
     pool = ConstantPool()
     source = emit_condition("judge", condition, parameters=("values",), reads=READS, pool=pool)
-    namespace = {**PRELUDE, **pool.values, "ITERATION_BUDGET": budget}
+    namespace: dict[str, Any] = {"__builtins__": BUILTINS, **PRELUDE, **pool.values, "ITERATION_BUDGET": budget}
     exec(compile(source, "<emitted condition>", "exec"), namespace)
     judge: Callable[[Mapping[str, Any]], bool | None] = namespace["judge"]
     return judge

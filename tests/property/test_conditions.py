@@ -117,6 +117,7 @@ def test_edges_agree(text: str) -> None:
         assert (by_emitted(tree, reading), by_interpreter(tree, reading)) == (expected, expected), reading
 
 
+@settings(max_examples=5 * settings().max_examples)
 @given(texts(), readings())
 def test_emitted_equals_interpreted(text: str, reading: dict[str, Any]) -> None:
     """The compiled condition and its explanation never disagree."""
@@ -124,7 +125,7 @@ def test_emitted_equals_interpreted(text: str, reading: dict[str, Any]) -> None:
     assert by_emitted(tree, reading) == by_interpreter(tree, reading)
 
 
-@settings(max_examples=150)
+@settings(max_examples=5 * settings().max_examples)
 @given(texts(), readings())
 def test_emitted_equals_the_cel_runtime(text: str, reading: dict[str, Any]) -> None:
     """The compiled condition means what Google's runtime says it means, faults included."""

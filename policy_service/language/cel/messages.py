@@ -80,13 +80,13 @@ class _Rewording:
     # Syntax
 
     def token(self, _match: re.Match[str], offset: int) -> None:
-        rest = self._text[offset : offset + 4].lstrip("rRbB")
-        if rest.startswith(('"', "'")):
+        sign = self._text[offset : offset + 1]
+        if sign in ('"', "'"):
             message = "the text that begins here has no closing quote, or an escape that does not exist in it"
-        elif rest.startswith(("&", "|", "=")):
-            message = f"{quoted(rest[0])} has no meaning alone; write {quoted(rest[0] * 2)}"
+        elif sign in ("&", "|", "="):
+            message = f"{quoted(sign)} has no meaning alone; write {quoted(sign * 2)}"
         else:
-            message = f"{quoted(self._text[offset : offset + 1])} has no meaning in a condition"
+            message = f"{quoted(sign)} has no meaning in a condition"
         self._syntax(message, offset)
 
     def missing(self, match: re.Match[str], offset: int) -> None:
@@ -140,6 +140,9 @@ class _Rewording:
         if name in MACROS:
             message = f"{quoted(name)} takes a variable and a condition: `list.{name}(x, …)`"
             self._places.report("cel-type", message, start, start + len(name))
+            return
+        if name in FUNCTIONS:
+            self._places.report("cel-type", f"{quoted(name)} does not take these arguments", start, start + len(name))
             return
         near = near_match(name, FUNCTIONS)
         hint = f"did you mean {quoted(near)}?" if near else "the guide for authors lists those there are"

@@ -233,7 +233,7 @@ class _Translator:
         if overload in calls.IDENTITIES:
             return args[0]
         kind = self._type(node)
-        if self._places.has_errors() and kind is None:
+        if any(arg is _REFUSED for arg in args):
             return _REFUSED
         if overload not in calls.SUPPORTED:
             return self._refuse(node, _call_refusal(node.call_expr.function, overload))
