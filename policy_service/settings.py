@@ -89,7 +89,9 @@ class Settings(BaseSettings):
         "info", description="Least severity of the server's log: `debug`, `info`, `warning` or `error`."
     )
     key_prefix: Annotated[str, BeforeValidator(_prefix)] = Field(
-        DEFAULT_PREFIX, description="What keys issued from now on start with; keys with other prefixes stay good."
+        DEFAULT_PREFIX,
+        description="What keys start with. Choose it before the first `init` and keep it: a key with another "
+        "prefix is malformed.",
     )
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = Field(
         (),

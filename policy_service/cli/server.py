@@ -80,7 +80,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        reason = (error.strerror or "not possible").lower()
+        # The standard library appends the address in Python's spelling.
+        reason = (error.strerror or "not possible").split(" (while", 1)[0].lower()
         raise UsageError("cannot_listen", f"cannot listen on `{host}` port {port}: {reason}") from None
 
 
