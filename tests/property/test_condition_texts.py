@@ -1,0 +1,206 @@
+"""Theorems of any text at all as a condition: it is judged quickly, placed rightly, and never taken half."""
+
+from __future__ import annotations
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from policy_service.language.cel.compiler import MAX_TEXT, ConditionCompiler
+from policy_service.language.cel.literals import parse_duration
+from policy_service.language.cel.places import MAX_PROBLEMS
+from policy_service.language.ir import STRING
+from policy_service.language.policy import Attribute
+from tests.property.cel_agreement import COMPILER
+from tests.property.cel_expressions import condition
+from tests.property.cel_mistakes import MISTAKES, unmarked
+
+FRAGMENTS = (
+    *(
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        "'",
+        '"',
+        '"""',
+        "\\",
+        ".",
+        ",",
+        ":",
+        "?",
+        "&&",
+        "||",
+        "!",
+        "==",
+        "=",
+        "&",
+        "|",
+        "in",
+    ),
+    *(
+        "1",
+        "1u",
+        "9" * 20,
+        "1e",
+        "0x",
+        ".5",
+        "null",
+        "b'x'",
+        "r'",
+        "resource",
+        ".attr",
+        "foo",
+        "é",
+        "日本",
+        "😀",
+        "\n",
+        "\r",
+    ),
+    *(
+        "\t",
+        "\0",
+        "\u2028",
+        "//",
+        "@",
+        "`a`",
+        "package",
+        "while",
+        "has(",
+        "all(",
+        ".map(x,",
+        "dyn(",
+        "type(",
+        "bytes(",
+        "size(",
+    ),
+    *(
+        "timestamp(",
+        '"\\ud800"',
+        '"\\x"',
+        ".?",
+        "[?",
+        "{?",
+        "-",
+        "policy.Ip{",
+        "request.ip",
+        ".inCidr(",
+        "==",
+        "\ud800",
+    ),
+)
+BARE = ConditionCompiler(attributes=None, context=(), networks={})
+
+
+@st.composite
+def broken(draw: st.DrawFn) -> str:
+    """A well-typed condition with pieces put in and taken out."""
+    text = condition(lambda options: draw(st.integers(0, options - 1)), draw(st.integers(0, 2)))
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(text)))
+        taken = draw(st.integers(0, 3))
+        text = text[:start] + draw(st.sampled_from(("", *FRAGMENTS))) + text[start + taken :]
+    return text
+
+
+hostile = st.one_of(
+    broken(),
+    st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join),
+    st.text(max_size=60),
+    st.sampled_from([unmarked(marked)[0] for marked, _, _ in MISTAKES]),
+)
+
+
+def with_examples(test):  # type: ignore[no-untyped-def]  # hypothesis' decorators keep no types
+    """Every mistake of the table is tried, beside what is drawn."""
+    for marked, _, _ in MISTAKES:
+        test = example(unmarked(marked)[0])(test)
+    for text in (
+        "key.scopes.all(x)",
+        "resource.attr.s == 'a'",
+        "(a(b(1)))",
+        "(1)(2)",
+        "has (resource)",
+        "google.protobuf.X",
+    ):
+        test = example(text)(test)
+    for text in (
+        "(" * 4096,
+        "!" * 4096 + "true",
+        "-" * 4096,
+        "[" * 4096,
+        "a." * 2048,
+        "zz(" * 1300,
+        "a?" * 2000,
+        '"' * 4095,
+    ):
+        test = example(text)(test)
+    return example("1" + "+1" * 2000 + "==1")(example("true" + " && true" * 511)(test))
+
+
+@settings(max_examples=5 * settings().max_examples)
+@with_examples
+@given(hostile)
+def test_a_text_is_a_condition_or_has_errors_within_it(text: str) -> None:
+    """Never both, never neither; every problem is one lowercase line about a stretch of the text."""
+    for compiler in (COMPILER, BARE):
+        found, problems = compiler.compile(text)
+        assert (found is None) == any(problem.severity == "error" for problem in problems)
+        assert len(problems) <= MAX_PROBLEMS
+        for problem in problems:
+            assert 0 <= problem.offset <= problem.end_offset <= len(text)
+            assert problem.message.isprintable()
+            assert problem.message[0] == problem.message[0].lower()
+
+
+@given(st.integers(MAX_TEXT + 1, 2**22))
+def test_a_text_beyond_the_bound_is_not_even_read(length: int) -> None:
+    """The bound is told, and where it lies."""
+    found, (problem,) = COMPILER.compile("(" * length)
+    assert found is None
+    assert (problem.code, problem.offset) == ("cel-too-long", MAX_TEXT)
+
+
+@given(hostile, st.text(alphabet="é日😀 \n", max_size=8))
+def test_what_stands_before_moves_places_by_code_points(text: str, before: str) -> None:
+    """Offsets count code points, whatever the characters before."""
+    prefix = f"key.id == '{before.replace(chr(10), '')}' &&\n ("
+    _, alone = COMPILER.compile(f"true && ({text})")
+    _, moved = COMPILER.compile(f"{prefix}{text})")
+    shift = len(prefix) - len("true && (")
+    if all(problem.code in ("cel-type", "cel-undeclared-name", "cel-bad-cidr", "cel-bad-pattern") for problem in alone):
+        assert [(p.offset + shift, p.message) for p in alone] == [(p.offset, p.message) for p in moved]
+
+
+NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True).filter(
+    lambda name: name not in ("in", "true", "false", "null")
+)
+
+
+@given(st.sets(NAMES, min_size=1, max_size=6), st.sets(NAMES, max_size=3))
+@example({"a_b", "aB", "package", "request", "has", "labels"}, {"a_b", "aB"})
+@example({"x"}, set())
+def test_every_name_of_an_attribute_can_be_read(names: set[str], context: set[str]) -> None:
+    """Names that protobuf, CEL or Python might stumble over are just names."""
+
+    compiler = ConditionCompiler(
+        attributes=tuple(Attribute(name, STRING) for name in sorted(names)),
+        context=tuple(Attribute(name, STRING) for name in sorted(context)),
+        networks={},
+    )
+    for path in [f"resource.attr.{name}" for name in names] + [f"request.context.{name}" for name in context]:
+        found, problems = compiler.compile(f"has({path}) && {path} == 'a'")
+        assert found is not None, problems
+        assert found.reads() == {path}
+
+
+UNITS = {"h": 3_600_000_000_000, "m": 60_000_000_000, "s": 10**9, "ms": 10**6, "us": 1000, "ns": 1}
+
+
+@given(st.lists(st.tuples(st.integers(0, 999), st.sampled_from(sorted(UNITS))), min_size=1, max_size=4), st.booleans())
+def test_a_duration_is_the_sum_of_its_parts(parts: list[tuple[int, str]], negative: bool) -> None:
+    """`1h30m` is 90 minutes; a sign counts for the whole."""
+    text = ("-" if negative else "") + "".join(f"{count}{unit}" for count, unit in parts)
+    total = sum(count * UNITS[unit] for count, unit in parts)
+    assert parse_duration(text) == (-total if negative else total)
