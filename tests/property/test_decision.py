@@ -36,14 +36,16 @@ def test_the_compiled_chain_decides_as_the_oracle_does(case: Case) -> None:
 
 
 def test_every_built_in_reason_is_reached() -> None:
-    """What is never drawn is never tested: each built-in reason is among the decisions compared."""
+    """What is never drawn is never tested: each built-in reason is among the decisions compared and explained."""
     seen: Counter[str] = Counter()
 
     @settings(max_examples=250, derandomize=True, database=None)
     @given(cases())
     def collect(case: Case) -> None:
-        verdicts = judged(case.world.documents, case.world.facts, case.asked)
+        snapshot = snapshot_of(program_of(case.world.files()), case.world.facts)
+        verdicts = [verdict_of(decide(request, snapshot, now)) for request, now in case.asked]
         assert verdicts == expected(case)
+        assert verdicts == [verdict_of(explain(request, snapshot, now).decision) for request, now in case.asked]
         seen.update(verdict.reason for verdict in verdicts)
 
     collect()

@@ -10,16 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_service.engine.decide import decide
+from policy_service.engine.explain import explain
 from policy_service.engine.snapshot import Snapshot
-from policy_service.model.changes import Change, Effect
+from policy_service.model.canonical import canonical_text
+from policy_service.model.changes import GENESIS_HASH, Change, ChangeDraft, Effect, chain
 from policy_service.model.errors import StoreError
-from policy_service.model.facts import ENTITIES, ActiveBundle, Fact
+from policy_service.model.facts import ENTITIES, ActiveBundle, ApiKey, Fact, SecretSlot
 from policy_service.model.request import MISSING, Request, ResourceRef
 from tests.property.judging import verdict_of
 from tests.property.policies import documents, render
-from tests.property.strategies import Case, cases, workspace_facts
+from tests.property.strategies import Case, cases, healthy_keys, workspace_facts
 from tests.property.test_small_worlds import BUILT_IN, policy_files
-from tests.worlds import Feed, Programs, activation, fold, program_of
+from tests.worlds import Feed, Programs, activation, as_json, fold, program_of
 
 
 def drawn_feed(data: st.DataObject, facts: list[Fact]) -> tuple[Feed, list[Fact]]:
@@ -125,6 +127,53 @@ def test_a_broken_chain_stops_with_store_diverged_and_changes_nothing(case: Case
     assert [decide(request, snapshot, now) for request, now in case.asked] == before
 
 
+UNREADABLE: dict[str, Effect] = {
+    "an entity that is none": Effect("spaceship", ("x",), None, {"id": "x"}),
+    "a field that is none": Effect("workspace", ("x",), None, {"id": "x", "colour": "blue"}),
+    "a field of another type": Effect("workspace", ("x",), None, {"id": 7}),
+    "another key than its fact's": Effect("workspace", ("y",), None, {"id": "x"}),
+}
+
+
+@pytest.mark.parametrize("what", sorted(UNREADABLE))
+def test_a_change_that_cannot_be_read_stops_with_store_diverged(what: str) -> None:
+    """Intact by its hash, and nothing that this code could have written: nothing of it is taken."""
+    good = Effect("workspace", ("good",), None, {"id": "good"})
+    draft = ChangeDraft(action="test.put", workspace=None, subject="test", effects=(good, UNREADABLE[what]))
+    snapshot = fold([])
+    with pytest.raises(StoreError) as raised:
+        snapshot.apply(chain(draft, revision=1, at=0, actor="local:0", previous_hash=GENESIS_HASH))
+    assert raised.value.code == "store_diverged"
+    assert (snapshot.revision, list(snapshot.facts())) == (0, [])
+
+
+@given(st.dictionaries(st.integers(1, 3), st.binary(max_size=4)), st.sets(st.integers(1, 3), min_size=1))
+def test_verifiers_are_kept_for_the_secrets_that_a_key_still_has(sealed: dict[int, bytes], left: set[int]) -> None:
+    """Those that a change brought, and of them those whose slots are left; none for a key that is gone."""
+    key = healthy_keys("acme")[0]
+    full = with_slots(key, (1, 2, 3))
+    feed = Feed()
+    text = canonical_text({"verifiers": {key.id: {str(slot): value.hex() for slot, value in sealed.items()}}})
+    draft = ChangeDraft(
+        action="t.p", workspace=None, subject="t", effects=(Effect("api_key", key.key(), None, as_json(full)),), sealed=text
+    )
+    first = chain(draft, revision=1, at=0, actor="local:0", previous_hash=GENESIS_HASH)
+    snapshot = fold([first])
+    assert dict(snapshot.verifiers(key.id)) == sealed
+    assert snapshot.api_key(key.id) == full
+    after = with_slots(key, tuple(sorted(left)))
+    feed.changes.append(first)
+    snapshot.apply(feed.put(after))
+    assert dict(snapshot.verifiers(key.id)) == {slot: value for slot, value in sealed.items() if slot in left}
+    snapshot.apply(feed.remove(after))
+    assert (snapshot.api_key(key.id), dict(snapshot.verifiers(key.id))) == (None, {})
+
+
+def with_slots(key: ApiKey, numbers: tuple[int, ...]) -> ApiKey:
+    slots = tuple(SecretSlot(number=number, pepper_id="p", created_at=0) for number in numbers)
+    return msgspec.structs.replace(key, slots=slots)
+
+
 def test_without_an_active_bundle_nothing_is_decided() -> None:
     """Not an allow, not a deny: the infrastructure is not ready."""
     feed = Feed()
@@ -134,7 +183,8 @@ def test_without_an_active_bundle_nothing_is_decided() -> None:
     snapshot = fold(feed.changes, program)
     request = Request(MISSING, "a:b", ResourceRef("a", "b"))
     for state in (snapshot, fold([])):
-        with pytest.raises(StoreError) as raised:
-            decide(request, state, 0)
-        assert raised.value.code == "no_policy"
+        for judge in (decide, explain):
+            with pytest.raises(StoreError) as raised:
+                judge(request, state, 0)
+            assert raised.value.code == "no_policy"
 
