@@ -95,7 +95,7 @@ def build(settings: Settings, store: Store, peppers: Peppers) -> Services:
     clock, ids = SystemClock(), RandomIds()
     bundles = Bundles(store, clock)
     replica = Replica(store, bundles)
-    credentials = Credentials(peppers, settings.key_prefix)
+    credentials = Credentials(peppers)
     return Services(
         store=store,
         clock=clock,

@@ -90,8 +90,7 @@ class Settings(BaseSettings):
     )
     key_prefix: Annotated[str, BeforeValidator(_prefix)] = Field(
         DEFAULT_PREFIX,
-        description="What keys start with. Choose it before the first `init` and keep it: a key with another "
-        "prefix is malformed.",
+        description="What new keys start with: 2 to 10 lowercase letters. Keys issued under another prefix stay good.",
     )
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = Field(
         (),

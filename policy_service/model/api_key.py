@@ -16,6 +16,7 @@ ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 ID_LENGTH: Final = 12
 SECRET_LENGTH: Final = 22
 CRC_LENGTH: Final = 6
+MAX_LENGTH: Final = 10 + 1 + ID_LENGTH + SECRET_LENGTH + CRC_LENGTH
 PREFIX: Final = re.compile(r"[a-z]{2,10}", re.ASCII)
 KEY_ID: Final = re.compile(rf"[0-9A-Za-z]{{{ID_LENGTH}}}", re.ASCII)
 _KEY: Final = re.compile(r"([a-z]{2,10})_([0-9A-Za-z]{12})([0-9A-Za-z]{22})([0-9A-Za-z]{6})", re.ASCII)

@@ -9,15 +9,8 @@ import hmac
 from typing import Final
 
 from policy_service.engine.snapshot import Snapshot
-from policy_service.model.api_key import (
-    CRC_LENGTH,
-    DEFAULT_PREFIX,
-    ID_LENGTH,
-    PREFIX,
-    SECRET_LENGTH,
-    parse_api_key,
-)
-from policy_service.model.errors import StoreError, UsageError
+from policy_service.model.api_key import MAX_LENGTH, parse_api_key
+from policy_service.model.errors import StoreError
 from policy_service.model.facts import ApiKey
 from policy_service.model.request import MALFORMED, MISSING, UNKNOWN, Credential
 from policy_service.service.peppers import Peppers
@@ -28,16 +21,11 @@ _DUMMY: Final = bytes(32)
 class Credentials:
     """Tells what a presented text is worth: `missing`, `malformed`, `unknown` or `verified`.
 
-    Args:
-        prefix: of this installation's keys; a key with another is malformed here.
+    A well-formed key of any prefix is looked up: which prefix new keys get is a setting, and no setting may decide.
     """
 
-    def __init__(self, peppers: Peppers, prefix: str = DEFAULT_PREFIX) -> None:
-        if not PREFIX.fullmatch(prefix):
-            raise UsageError("invalid_prefix", f"key prefix `{prefix}` must be 2 to 10 lowercase letters")
+    def __init__(self, peppers: Peppers) -> None:
         self._peppers = peppers
-        self._prefix = prefix
-        self._length = len(prefix) + 1 + ID_LENGTH + SECRET_LENGTH + CRC_LENGTH
 
     def check(self, text: str | None, snapshot: Snapshot) -> Credential:
         """The outcome of checking a presented key. Says nothing about revocation, expiry or grace.
@@ -50,9 +38,7 @@ class Credentials:
         if text is None:
             return MISSING
         # The length first: nothing of a stranger's megabyte is parsed or hashed.
-        if len(text) != self._length or not text.startswith(self._prefix + "_"):
-            return MALFORMED
-        parts = parse_api_key(text)
+        parts = parse_api_key(text) if len(text) <= MAX_LENGTH else None
         if parts is None:
             return MALFORMED
         key = snapshot.api_key(parts.id)

@@ -1,0 +1,80 @@
+"""Requests/s of `POST /decide` over HTTP, one server process, 32 connections, load from a second process.
+
+    python -m bench.http [--seconds 5] [--connections 32]
+
+Needs `wrk` (Debian's package of that name). The server is pinned to the first core, the load to the last; the answer is
+asserted before anything is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import httpx
+
+from tests.e2e.processes import Server, answer
+
+LUA = """
+wrk.method = "POST"
+wrk.headers["Authorization"] = "Bearer {key}"
+wrk.headers["Content-Type"] = "application/json"
+wrk.body = [==[{body}]==]
+"""
+
+
+def load(url: str, key: str, body: str, seconds: int, connections: int, folder: Path) -> tuple[float, str, int]:
+    """(requests/s, median latency, failures) as wrk tells them."""
+    script = folder / "ask.lua"
+    script.write_text(LUA.format(key=key, body=body))
+    wrk = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script), f"{url}/decide"]
+    pinned = ["taskset", "-c", str((os.cpu_count() or 1) - 1), *wrk]
+    out = subprocess.run(pinned, capture_output=True, text=True, check=True).stdout
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", out)
+    median = re.search(r"50%\s+(\S+)", out)
+    failures = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
+    assert rate is not None, out
+    return float(rate[1]), median[1] if median else "?", int(failures[1]) if failures else 0
+
+
+def main() -> int:
+    """Serve the demonstration, ask it, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--connections", type=int, default=32)
+    options = parser.parse_args()
+    if shutil.which("wrk") is None:
+        print("skipped: needs wrk (apt-get install wrk)")
+        return 0
+    os.sched_setaffinity(0, {0})  # the server inherits it
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        keys = answer("init", "--demo", "--data-dir", folder / "data")
+        with Server(folder / "data") as server:
+            cases = {
+                "service key, unregistered pipeline": (keys["service_key"], "etl-42", "allow"),
+                "user key, registered pipeline, a rule denies": (keys["user_key"], "etl-nightly", "deny"),
+            }
+            for title, (key, pipeline, expected) in cases.items():
+                resource = {"type": "pipeline", "id": pipeline, "workspace": "demo"}
+                ask = {"key": key, "scope": "pipelines:run", "resource": resource, "source_ip": "203.0.113.7"}
+                headers = {"Authorization": f"Bearer {keys['caller_key']}"}
+                first = httpx.post(f"{server.url}/decide", json=ask, headers=headers).json()
+                assert first["decision"] == expected, first
+                rate, median, failures = load(
+                    server.url, keys["caller_key"], json.dumps(ask), options.seconds, options.connections, folder
+                )
+                assert failures == 0, f"{failures} answers were no decisions"
+                print(f"{title:48} {rate:8.0f} requests/s  median {median}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
