@@ -51,6 +51,8 @@ CODES: Final[dict[str, str]] = {
     "body_too_large": "413. More than 64 KiB, in a batch 4 MiB.",
     "unsupported_media_type": "415. The body says of itself that it is no plain JSON in UTF-8.",
     "internal_error": "500. A bug of this service. Nothing was decided.",
+    "would_lock_out": "409. The change would end the caller's own access; `?force=true` makes it all the same.",
+    "precondition_failed": "412. The fact is not what `If-Match` or `If-None-Match` asked for; `current` is its tag.",
     "starting": "503. This process has not read the facts yet.",
     "stale": "503. `min_revision` was not reached within 250 ms; retry after `Retry-After` seconds.",
     "no_policy": "503. No policy is active yet.",

@@ -9,7 +9,8 @@ import msgspec
 from pydantic import BaseModel
 
 from policy_service.api.documents import fact_document
-from policy_service.api.incoming import read_number
+from policy_service.api.incoming import read_flag, read_number
+from policy_service.model.facts import Fact
 from policy_service.model.names import ADMIN_ORGANIZATION
 from policy_service.service.administration import Administration, Found, Page, Written
 from policy_service.service.bundles import Bundles
@@ -17,6 +18,8 @@ from policy_service.service.callers import Caller
 
 LISTING: Final = ("limit", "cursor")
 
+FORCE: Final = ("force",)
+"""Taken by every change that could end its author's own access."""
 
 class Call(msgspec.Struct, frozen=True):
     """One call of an administrative route: everything is read and judged but the facts.
@@ -40,6 +43,10 @@ class Call(msgspec.Struct, frozen=True):
         """The arguments that every list takes."""
         return {"cursor": self.query.get("cursor"), "limit": read_number(self.query, "limit")}
 
+
+    def force(self) -> bool:
+        """Whether the change is meant even if it ends the caller's own access."""
+        return read_flag(self.query, "force")
 
 class Outcome(msgspec.Struct, frozen=True):
     """What a call came to. `changed`: it was a write, whose revision this worker must see before it answers."""

@@ -44,6 +44,17 @@ _QUERY: Final[dict[str, Json]] = {
     "user": {"schema": {"type": "string", "pattern": f"^{ID.pattern}$"}},
     "principal": {"schema": {"type": "string", "pattern": "^(user|service):.+$"}, "description": "`kind:id`."},
     "explain": {"schema": {"type": "boolean", "default": False}, "description": "Adds `checks`."},
+    "force": {
+        "schema": {"type": "boolean", "default": False},
+        "description": "Even if it ends the caller's own access (409 `would_lock_out` otherwise).",
+    },
+}
+
+_ETAG: Final = '"9f2c6f3f0b1d4a5e8c7b6a5948372615"'
+_CONDITIONS: Final = {
+    "If-Match": "The tag that the change is based on, or `*`: the fact must be there. Else 412, and nothing is changed.",
+    "If-None-Match": "Tags that are not wanted again: 304 to a reader, 412 to a writer. `*` with PUT: only make, never "
+    "replace.",
 }
 
 _PROBLEMS: Final[dict[int, tuple[str, str]]] = {

@@ -75,7 +75,8 @@ def list_role_bindings(call: Call) -> Outcome:
 
 def delete_role_binding(call: Call) -> Outcome:
     """Holds from the next decision on this worker."""
-    return written(call.administration.delete_binding(call.caller, call.workspace, call.path["id"]))
+    name = call.path["id"]
+    return written(call.administration.delete_binding(call.caller, call.workspace, name, force=call.force()))
 
 
 def put_allowlist(call: Call) -> Outcome:
@@ -142,8 +143,10 @@ def _principal(text: str | None) -> tuple[PrincipalKind, str] | None:
 
 def revoke_key(call: Call) -> Outcome:
     """Ends every secret of the key for good."""
-    reason = call.body.reason or ""
-    return written(call.administration.revoke_key(call.caller, call.workspace, call.path["id"], reason=reason))
+    key_id, reason = call.path["id"], call.body.reason or ""
+    return written(
+        call.administration.revoke_key(call.caller, call.workspace, key_id, reason=reason, force=call.force())
+    )
 
 
 def list_changes(call: Call) -> Outcome:

@@ -25,7 +25,7 @@ def put_user(call: Call) -> Outcome:
     body = call.body
     return written(
         call.administration.put_user(
-            call.caller, call.workspace, call.path["id"], name=body.name, suspended=body.suspended
+            call.caller, call.workspace, call.path["id"], name=body.name, suspended=body.suspended, force=call.force()
         )
     )
 
@@ -42,7 +42,7 @@ def list_users(call: Call) -> Outcome:
 
 def delete_user(call: Call) -> Outcome:
     """For good."""
-    return written(call.administration.delete_user(call.caller, call.workspace, call.path["id"]))
+    return written(call.administration.delete_user(call.caller, call.workspace, call.path["id"], force=call.force()))
 
 
 def put_service_principal(call: Call) -> Outcome:
@@ -64,14 +64,17 @@ def list_service_principals(call: Call) -> Outcome:
 
 def delete_service_principal(call: Call) -> Outcome:
     """For good."""
-    return written(call.administration.delete_service_principal(call.caller, call.workspace, call.path["id"]))
+    name = call.path["id"]
+    return written(call.administration.delete_service_principal(call.caller, call.workspace, name, force=call.force()))
 
 
 def put_team(call: Call) -> Outcome:
     """Makes or replaces."""
     body = call.body
     return written(
-        call.administration.put_team(call.caller, call.workspace, call.path["id"], name=body.name, parent=body.parent)
+        call.administration.put_team(
+            call.caller, call.workspace, call.path["id"], name=body.name, parent=body.parent, force=call.force()
+        )
     )
 
 
@@ -87,7 +90,7 @@ def list_teams(call: Call) -> Outcome:
 
 def delete_team(call: Call) -> Outcome:
     """Its memberships and bindings go with it."""
-    return written(call.administration.delete_team(call.caller, call.workspace, call.path["id"]))
+    return written(call.administration.delete_team(call.caller, call.workspace, call.path["id"], force=call.force()))
 
 
 def add_member(call: Call) -> Outcome:
@@ -107,4 +110,5 @@ def list_members(call: Call) -> Outcome:
 
 def remove_member(call: Call) -> Outcome:
     """Holds from the next decision on this worker."""
-    return written(call.administration.remove_member(call.caller, call.workspace, call.path["id"], call.path["user"]))
+    team, user = call.path["id"], call.path["user"]
+    return written(call.administration.remove_member(call.caller, call.workspace, team, user, force=call.force()))

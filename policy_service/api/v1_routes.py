@@ -8,16 +8,52 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from policy_service.api import bodies, shapes, v1_access, v1_people
-from policy_service.api.endpoints import LISTING, Call, Endpoint, Outcome
+from policy_service.api.endpoints import FORCE, LISTING, Call, Endpoint, Outcome
 from policy_service.api.shapes import Envelope
+from policy_service.model.facts import (
+    ApiKey,
+    Fact,
+    IpAllowlist,
+    Membership,
+    Resource,
+    RoleBinding,
+    ServicePrincipal,
+    Team,
+    User,
+    Workspace,
+)
 
 Work = Callable[[Call], Outcome]
+
+
+_SUBJECTS: Final[dict[str, type[Fact]]] = {
+    "workspaces/{id}": Workspace,
+    "users/{id}": User,
+    "service-principals/{id}": ServicePrincipal,
+    "teams/{id}": Team,
+    "teams/{id}/members/{user}": Membership,
+    "resources/{type}/{id:path}": Resource,
+    "role-bindings/{id}": RoleBinding,
+    "ip-allowlist": IpAllowlist,
+    "keys/{id}": ApiKey,
+    "keys/{id}/revoke": ApiKey,
+    "keys/{id}/rotate": ApiKey,
+}
+"""The kind of the fact that a path names: what `ETag` and `If-Match` are about."""
 
 
 def _route(method: str, path: str, work: Work, shape: Any, summary: str, **more: Any) -> Endpoint:
     tag = path.split("/", 1)[0].replace("-", " ")
     return Endpoint(
-        method=method, path=f"/v1/{path}", name=work.__name__, tag=tag, summary=summary, work=work, data=shape, **more
+        method=method,
+        path=f"/v1/{path}",
+        name=work.__name__,
+        tag=tag,
+        summary=summary,
+        work=work,
+        data=shape,
+        subject=_SUBJECTS.get(path),
+        **more,
     )
 
 
@@ -38,8 +74,8 @@ def _post(path: str, work: Work, shape: Any, summary: str, body: type[BaseModel]
     return _route("POST", path, work, Envelope[shape], summary, body=body, problems=(404, 409), **more)
 
 
-def _delete(path: str, work: Work, summary: str) -> Endpoint:
-    return _route("DELETE", path, work, Envelope[None], summary, problems=(404, 409))
+def _delete(path: str, work: Work, summary: str, query: tuple[str, ...] = FORCE) -> Endpoint:
+    return _route("DELETE", path, work, Envelope[None], summary, problems=(404, 409), query=query)
 
 
 _P: Final = v1_people
@@ -58,7 +94,7 @@ ENDPOINTS: Final = (
     ),
     _list("workspaces", _P.list_workspaces, _S.WorkspaceShape, "List workspaces (operator).", takes_workspace=False),
     _show("workspaces/{id}", _P.show_workspace, _S.WorkspaceShape, "Show a workspace.", takes_workspace=False),
-    _put("users/{id}", _P.put_user, _S.UserShape, "Make or replace a user.", bodies.UserBody),
+    _put("users/{id}", _P.put_user, _S.UserShape, "Make or replace a user.", bodies.UserBody, query=FORCE),
     _show("users/{id}", _P.show_user, _S.UserShape, "Show a user."),
     _list("users", _P.list_users, _S.UserShape, "List users."),
     _delete("users/{id}", _P.delete_user, "Delete a user for good; their keys are revoked."),
@@ -76,7 +112,7 @@ ENDPOINTS: Final = (
         _P.delete_service_principal,
         "Delete a service principal for good; its keys are revoked.",
     ),
-    _put("teams/{id}", _P.put_team, _S.TeamShape, "Make or replace a team.", bodies.TeamBody),
+    _put("teams/{id}", _P.put_team, _S.TeamShape, "Make or replace a team.", bodies.TeamBody, query=FORCE),
     _show("teams/{id}", _P.show_team, _S.TeamShape, "Show a team."),
     _list("teams", _P.list_teams, _S.TeamShape, "List teams."),
     _delete("teams/{id}", _P.delete_team, "Delete a team; its memberships and bindings go, its children become roots."),
@@ -101,7 +137,7 @@ ENDPOINTS: Final = (
     _show("resources/{type}/{id:path}", _A.show_resource, _S.ResourceShape, "Show a registered resource."),
     _list("resources/{type}", _A.list_resources_of_type, _S.ResourceShape, "List registered resources of one type."),
     _list("resources", _A.list_resources, _S.ResourceShape, "List registered resources."),
-    _delete("resources/{type}/{id:path}", _A.delete_resource, "Delete a resource and the bindings on it."),
+    _delete("resources/{type}/{id:path}", _A.delete_resource, "Delete a resource and the bindings on it.", query=()),
     _post(
         "role-bindings",
         _A.create_role_binding,
@@ -132,6 +168,7 @@ ENDPOINTS: Final = (
         "End every secret of a key for good.",
         bodies.RevokeBody,
         body_required=False,
+        query=FORCE,
     ),
     _list("changes", _A.list_changes, _S.ChangeShape, "List changes, oldest first."),
     _show(

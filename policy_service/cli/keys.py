@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from policy_service.cli.client import connect, segment
-from policy_service.cli.nouns import Id, add_get, field, instant, noun, pairs, show_done, show_list
-from policy_service.cli.options import AsJson, DataDir, Limit, Url, Workspace
+from policy_service.cli.nouns import Id, add_get, field, forced, instant, noun, pairs, show_done, show_list
+from policy_service.cli.options import AsJson, DataDir, Force, Limit, Url, Workspace
 from policy_service.model.errors import UsageError
 
 app = noun("API keys: issue, list, show, revoke.")
@@ -100,6 +100,7 @@ def revoke_key(
     context: typer.Context,
     key_id: Id,
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Kept with the key.")] = None,
+    force: Force = False,
     workspace: Workspace = None,
     data_dir: DataDir = None,
     url: Url = None,
@@ -108,5 +109,5 @@ def revoke_key(
     """End a key for good, with every secret it has."""
     with connect(context.obj, data_dir=data_dir, url=url, workspace=workspace) as api:
         body = {} if reason is None else {"reason": reason}
-        answer = api.call("POST", f"keys/{segment(key_id)}/revoke", body=body)
+        answer = api.call("POST", f"keys/{segment(key_id)}/revoke", params=forced(force), body=body)
         show_done(context.obj, answer, f"key {key_id} revoked", as_json)

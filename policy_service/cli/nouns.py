@@ -10,7 +10,7 @@ import typer
 
 from policy_service.cli.client import Api, connect, segment
 from policy_service.cli.environment import Session
-from policy_service.cli.options import AsJson, DataDir, Limit, Url, Workspace
+from policy_service.cli.options import AsJson, DataDir, Force, Limit, Url, Workspace
 from policy_service.model.errors import UsageError
 
 Column = tuple[str, Callable[[dict[str, Any]], Any]]
@@ -73,16 +73,22 @@ def add_delete(app: typer.Typer, path: str, sentence: str, help_text: str) -> No
     def delete_one(
         context: typer.Context,
         name: Id,
+        force: Force = False,
         workspace: Workspace = None,
         data_dir: DataDir = None,
         url: Url = None,
         as_json: AsJson = False,
     ) -> None:
         with connect(context.obj, data_dir=data_dir, url=url, workspace=workspace) as api:
-            answer = api.call("DELETE", f"{path}/{segment(name)}")
+            answer = api.call("DELETE", f"{path}/{segment(name)}", params=forced(force))
             show_done(context.obj, answer, sentence.format(name), as_json)
 
     app.command("delete", help=help_text)(delete_one)
+
+
+def forced(force: bool) -> dict[str, bool | None]:
+    """The query parameter behind `--force`."""
+    return {"force": force or None}
 
 
 def kept(api: Api, path: str, given: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ Workspace = Annotated[
 Port = Annotated[
     int | None, typer.Option("--port", min=0, max=65535, metavar="N", help="[default: POLICY_SERVICE_PORT, or 8000]")
 ]
+Force = Annotated[bool, typer.Option("--force", help="Even if it ends your own access.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Show at most so many.")]
 PolicyFolder = Annotated[
     Path | None, typer.Argument(metavar="[DIR]", help="Folder of rule files. [default: policies]", show_default=False)

@@ -14,12 +14,13 @@ from policy_service.cli.nouns import (
     add_get,
     add_list,
     field,
+    forced,
     kept,
     noun,
     show_done,
     show_list,
 )
-from policy_service.cli.options import AsJson, DataDir, Limit, Url, Workspace
+from policy_service.cli.options import AsJson, DataDir, Force, Limit, Url, Workspace
 
 users = noun("People. Their keys inherit what their teams and bindings grant.")
 service_principals = noun("Programs. Their keys have just their own scopes.")
@@ -71,6 +72,7 @@ def put_user(
     user_id: Id,
     name: Name = None,
     suspended: Suspended = None,
+    force: Force = False,
     workspace: Workspace = None,
     data_dir: DataDir = None,
     url: Url = None,
@@ -79,7 +81,8 @@ def put_user(
     """Make a user, or change one."""
     path = f"users/{segment(user_id)}"
     with connect(context.obj, data_dir=data_dir, url=url, workspace=workspace) as api:
-        answer = api.call("PUT", path, body=kept(api, path, {"name": name, "suspended": suspended}))
+        body = kept(api, path, {"name": name, "suspended": suspended})
+        answer = api.call("PUT", path, params=forced(force), body=body)
         state = ", suspended" if answer["data"].get("suspended") else ""
         show_done(context.obj, answer, f"user {user_id} saved{state}", as_json)
 
@@ -107,6 +110,7 @@ def put_team(
     team_id: Id,
     name: Name = None,
     parent: Parent = None,
+    force: Force = False,
     workspace: Workspace = None,
     data_dir: DataDir = None,
     url: Url = None,
@@ -115,7 +119,8 @@ def put_team(
     """Make a team, or change one."""
     path = f"teams/{segment(team_id)}"
     with connect(context.obj, data_dir=data_dir, url=url, workspace=workspace) as api:
-        answer = api.call("PUT", path, body=kept(api, path, {"name": name, "parent": parent}))
+        body = kept(api, path, {"name": name, "parent": parent})
+        answer = api.call("PUT", path, params=forced(force), body=body)
         show_done(context.obj, answer, f"team {team_id} saved", as_json)
 
 
@@ -156,6 +161,7 @@ def remove_member(
     context: typer.Context,
     team: Team,
     user: User,
+    force: Force = False,
     workspace: Workspace = None,
     data_dir: DataDir = None,
     url: Url = None,
@@ -163,5 +169,5 @@ def remove_member(
 ) -> None:
     """Take a user out of a team."""
     with connect(context.obj, data_dir=data_dir, url=url, workspace=workspace) as api:
-        answer = api.call("DELETE", f"teams/{segment(team)}/members/{segment(user)}")
+        answer = api.call("DELETE", f"teams/{segment(team)}/members/{segment(user)}", params=forced(force))
         show_done(context.obj, answer, f"{user} is no longer in team {team}", as_json)

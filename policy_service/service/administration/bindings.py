@@ -73,8 +73,10 @@ class BindingAdministration(Desk):
         where = {name: check_id(name, value) for name, value in (("team", team), ("user", user)) if value is not None}
         return self._list(workspace, RoleBinding, cursor=cursor, limit=limit, **where)
 
-    def delete_binding(self, caller: Caller, workspace: str, binding: str) -> Written[RoleBinding]:
-        """Delete a role binding. Raises RequestError 404 `not_found`."""
+    def delete_binding(
+        self, caller: Caller, workspace: str, binding: str, *, force: bool = False
+    ) -> Written[RoleBinding]:
+        """Delete a role binding. Raises RequestError 404 `not_found`, 409 `would_lock_out`."""
         self._enter(caller, workspace)
         check_id("role binding", binding)
 
@@ -82,7 +84,7 @@ class BindingAdministration(Desk):
             gone = existing(reader, workspace, RoleBinding, (workspace, binding))
             return Planned(draft=draft("delete", gone, [remove(gone)], workspace=workspace), fact=None)
 
-        return self._write(caller, self._clock.now(), plan)
+        return self._write(caller, self._clock.now(), plan, force=force)
 
 
 def _wanted(

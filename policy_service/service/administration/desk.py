@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from policy_service.language.policy import Policy
 from policy_service.model.api_key import DEFAULT_PREFIX
 from policy_service.model.errors import RequestError, StoreError
 from policy_service.model.facts import ActiveBundle, Fact, Key, ServicePrincipal, User, Workspace
+from policy_service.service.access import refuse_lock_out
 from policy_service.service.administration.paging import DEFAULT_LIMIT, check_limit, decode_cursor, encode_cursor
 from policy_service.service.bundles import Bundles
 from policy_service.service.callers import Caller
@@ -16,6 +18,7 @@ from policy_service.service.checks import check_id
 from policy_service.service.commits import commit
 from policy_service.service.peppers import Peppers
 from policy_service.service.ports import Clock, FactReader, FactStore, IdSource
+from policy_service.service.preconditions import Precondition
 from policy_service.service.results import Found, Page, Planned, Written
 
 F = TypeVar("F", bound=Fact)
@@ -40,6 +43,13 @@ class Desk:
         self._peppers = peppers
         self._bundles = bundles
         self._prefix = prefix
+        self._precondition: Precondition | None = None
+
+    def under(self, precondition: Precondition | None) -> Self:
+        """The same desk, whose writes go ahead only where `precondition` holds when they begin; else they raise 412."""
+        desk = copy.copy(self)
+        desk._precondition = precondition
+        return desk
 
     def _enter(self, caller: Caller, workspace: str) -> str:
         """The workspace, if the caller covers it. Whether it exists is judged after that, under the lock."""
@@ -57,9 +67,26 @@ class Desk:
                 "operator_only", f"{what} are the operator's; use a key of workspace `system`", status=403
             )
 
-    def _write(self, caller: Caller, now: int, plan: Callable[[FactReader], Planned[F]]) -> Written[F]:
-        """Commit what `plan` finds to do."""
-        return commit(self._store, caller, now, plan)
+    def _write(
+        self, caller: Caller, now: int, plan: Callable[[FactReader], Planned[F]], *, force: bool = False
+    ) -> Written[F]:
+        """Commit what `plan` finds to do, if the precondition holds under the same lock.
+
+        Args:
+            force: even if it ends the caller's own access; RequestError 409 `would_lock_out` otherwise.
+        """
+
+        def guarded(reader: FactReader) -> Planned[F]:
+            planned = plan(reader)
+            # INVARIANT: of two writes on the same tag one alone is made (test_of_writes_on_one_tag_one_is_made). After
+            # the plan: whether the caller may know of the fact is judged first.
+            if self._precondition is not None:
+                self._precondition.judge(reader)
+            if planned.draft is not None and not force:
+                refuse_lock_out(reader, lambda: self._active_policy(reader), caller, planned.draft.effects)
+            return planned
+
+        return commit(self._store, caller, now, guarded)
 
     def _get(self, workspace: str, entity: type[F], key: Key) -> Found[F]:
         # The head first: what is read afterwards can only be newer.
@@ -83,10 +110,14 @@ class Desk:
 
     def _policy(self, reader: FactReader) -> Policy:
         """The active policy, as this transaction sees it."""
-        active = reader.get(ActiveBundle, ("active",))
-        if active is None:
+        policy = self._active_policy(reader)
+        if policy is None:
             raise StoreError("no_policy", "no policy is active yet; run `init` or `policy activate`")
-        return self._bundles.policy_in(reader, active.digest)
+        return policy
+
+    def _active_policy(self, reader: FactReader) -> Policy | None:
+        active = reader.get(ActiveBundle, ("active",))
+        return None if active is None else self._bundles.policy_in(reader, active.digest)
 
 
 def page(entity: type[F], found: list[F], size: int, revision: int) -> Page[F]:

@@ -103,8 +103,14 @@ class KeyAdministration(Desk):
             where = {"principal_kind": principal[0], "principal_id": check_id("principal", principal[1])}
         return self._list(workspace, ApiKey, cursor=cursor, limit=limit, **where)
 
-    def revoke_key(self, caller: Caller, workspace: str, key_id: str, *, reason: str = "") -> Written[ApiKey]:
-        """End every secret of a key for good. Nothing changes for one that is revoked. Raises 404 `not_found`."""
+    def revoke_key(
+        self, caller: Caller, workspace: str, key_id: str, *, reason: str = "", force: bool = False
+    ) -> Written[ApiKey]:
+        """End every secret of a key for good. Nothing changes for one that is revoked.
+
+        Raises:
+            RequestError: 404 `not_found`; 409 `would_lock_out`; 400 `invalid_text` (the reason).
+        """
         self._enter(caller, workspace)
         _check_key_id(key_id)
         check_text("`reason`", reason)
@@ -117,7 +123,7 @@ class KeyAdministration(Desk):
             after = msgspec.structs.replace(before, revoked_at=now, revoke_reason=reason or None)
             return Planned(draft=draft("revoke", after, [put(after, before)], workspace=workspace), fact=after)
 
-        return self._write(caller, now, plan)
+        return self._write(caller, now, plan, force=force)
 
     def _mint(self, described: ApiKey) -> tuple[ApiKey, str]:
         """Give a described key its id, its first secret slot and its text."""

@@ -28,15 +28,17 @@ class MemberAdministration(Desk):
 
         return self._write(caller, self._clock.now(), plan)
 
-    def remove_member(self, caller: Caller, workspace: str, team: str, user: str) -> Written[Membership]:
-        """End a membership. Raises RequestError 404 `not_found`."""
+    def remove_member(
+        self, caller: Caller, workspace: str, team: str, user: str, *, force: bool = False
+    ) -> Written[Membership]:
+        """End a membership. Raises RequestError 404 `not_found`, 409 `would_lock_out`."""
         key = self._membership(caller, workspace, team, user).key()
 
         def plan(reader: FactReader) -> Planned[Membership]:
             gone = existing(reader, workspace, Membership, key)
             return Planned(draft=draft("delete", gone, [remove(gone)], workspace=workspace), fact=None)
 
-        return self._write(caller, self._clock.now(), plan)
+        return self._write(caller, self._clock.now(), plan, force=force)
 
     def get_member(self, caller: Caller, workspace: str, team: str, user: str) -> Found[Membership]:
         """One direct membership. Raises RequestError 404 `not_found`."""

@@ -41,8 +41,14 @@ class ServicePrincipalAdministration(Desk):
         self._enter(caller, workspace)
         return self._list(workspace, ServicePrincipal, cursor=cursor, limit=limit)
 
-    def delete_service_principal(self, caller: Caller, workspace: str, service: str) -> Written[ServicePrincipal]:
-        """Delete a service principal for good: revokes its keys, clears it as owner. Raises 404 `not_found`."""
+    def delete_service_principal(
+        self, caller: Caller, workspace: str, service: str, *, force: bool = False
+    ) -> Written[ServicePrincipal]:
+        """Delete a service principal for good: revokes its keys, clears it as owner.
+
+        Raises:
+            RequestError: 404 `not_found`; 409 `would_lock_out`.
+        """
         self._enter(caller, workspace)
         check_id("service principal", service)
         now = self._clock.now()
@@ -56,4 +62,4 @@ class ServicePrincipalAdministration(Desk):
             ]
             return Planned(draft=draft("delete", gone, effects, workspace=workspace), fact=None)
 
-        return self._write(caller, now, plan)
+        return self._write(caller, now, plan, force=force)

@@ -23,13 +23,20 @@ class TeamAdministration(Desk):
     """Put, show, list and delete teams."""
 
     def put_team(
-        self, caller: Caller, workspace: str, team: str, *, name: str = "", parent: str | None = None
+        self,
+        caller: Caller,
+        workspace: str,
+        team: str,
+        *,
+        name: str = "",
+        parent: str | None = None,
+        force: bool = False,
     ) -> Written[Team]:
         """Make or replace a team; `parent` None makes it a root.
 
         Raises:
-            RequestError: 400 `unknown_team` (the parent); 409 `team_cycle`; 400 `team_too_deep`; 404 `not_found` (the
-                workspace); 400 `invalid_id`, `invalid_text`.
+            RequestError: 400 `unknown_team` (the parent); 409 `team_cycle`, `would_lock_out`; 400 `team_too_deep`; 404
+                `not_found` (the workspace); 400 `invalid_id`, `invalid_text`.
         """
         self._enter(caller, workspace)
         after = Team(
@@ -48,7 +55,7 @@ class TeamAdministration(Desk):
             change = draft("put", after, [put(after, before)], workspace=workspace)
             return Planned(draft=change, fact=after, created=before is None)
 
-        return self._write(caller, self._clock.now(), plan)
+        return self._write(caller, self._clock.now(), plan, force=force)
 
     def get_team(self, caller: Caller, workspace: str, team: str) -> Found[Team]:
         """One team. Raises RequestError 404 `not_found`."""
@@ -62,8 +69,12 @@ class TeamAdministration(Desk):
         self._enter(caller, workspace)
         return self._list(workspace, Team, cursor=cursor, limit=limit)
 
-    def delete_team(self, caller: Caller, workspace: str, team: str) -> Written[Team]:
-        """Delete a team: its memberships and bindings go, its children become roots. Raises 404 `not_found`."""
+    def delete_team(self, caller: Caller, workspace: str, team: str, *, force: bool = False) -> Written[Team]:
+        """Delete a team: its memberships and bindings go, its children become roots.
+
+        Raises:
+            RequestError: 404 `not_found`; 409 `would_lock_out`.
+        """
         self._enter(caller, workspace)
         check_id("team", team)
 
@@ -78,7 +89,7 @@ class TeamAdministration(Desk):
             ]
             return Planned(draft=draft("delete", gone, effects, workspace=workspace), fact=None)
 
-        return self._write(caller, self._clock.now(), plan)
+        return self._write(caller, self._clock.now(), plan, force=force)
 
 
 def _check_nesting(reader: FactReader, team: Team) -> None:

@@ -16,13 +16,21 @@ class UserAdministration(Desk):
     """Put, show, list and delete users."""
 
     def put_user(
-        self, caller: Caller, workspace: str, user: str, *, name: str = "", suspended: bool | None = None
+        self,
+        caller: Caller,
+        workspace: str,
+        user: str,
+        *,
+        name: str = "",
+        suspended: bool | None = None,
+        force: bool = False,
     ) -> Written[User]:
         """Make or replace a user. `suspended` None keeps what is (a new user is not suspended).
 
         Raises:
             RequestError: 409 `conflict`, a service principal has the id; 409 `id_is_owner`, a new user's id is
-                already some resource's owner; 404 `not_found`, no such workspace; 400 `invalid_id`, `invalid_text`.
+                already some resource's owner; 409 `would_lock_out`; 404 `not_found`, no such workspace; 400
+                `invalid_id`, `invalid_text`.
         """
         self._enter(caller, workspace)
         check_id("user", user)
@@ -34,7 +42,7 @@ class UserAdministration(Desk):
             after = User(workspace=workspace, id=user, name=name, suspended=kept if suspended is None else suspended)
             return plan_principal(reader, before, after)
 
-        return self._write(caller, self._clock.now(), plan)
+        return self._write(caller, self._clock.now(), plan, force=force)
 
     def get_user(self, caller: Caller, workspace: str, user: str) -> Found[User]:
         """One user. Raises RequestError 404 `not_found`."""
@@ -48,11 +56,11 @@ class UserAdministration(Desk):
         self._enter(caller, workspace)
         return self._list(workspace, User, cursor=cursor, limit=limit)
 
-    def delete_user(self, caller: Caller, workspace: str, user: str) -> Written[User]:
+    def delete_user(self, caller: Caller, workspace: str, user: str, *, force: bool = False) -> Written[User]:
         """Delete a user for good: revokes their keys, removes memberships and bindings, clears them as owner.
 
         Raises:
-            RequestError: 404 `not_found`.
+            RequestError: 404 `not_found`; 409 `would_lock_out`.
         """
         self._enter(caller, workspace)
         check_id("user", user)
@@ -71,4 +79,4 @@ class UserAdministration(Desk):
             ]
             return Planned(draft=draft("delete", gone, effects, workspace=workspace), fact=None)
 
-        return self._write(caller, now, plan)
+        return self._write(caller, now, plan, force=force)

@@ -319,3 +319,16 @@ def test_a_local_application_asks_for_no_key(tenant: Desk) -> None:
         ok(local.call("PUT", "/v1/users/mira?workspace=acme", {}), 201)
         assert ok(local.call("GET", "/v1/changes"))[-1]["actor"] == "local:1000"
         assert local.decide().json()["reason"] == "missing_credentials"
+
+
+def test_a_change_that_would_lock_its_author_out_is_a_409_until_it_is_forced(tenant: Desk) -> None:
+    """`?force=true`; on the routes where it could matter, and on no others."""
+    key_id = (tenant.key or "")[4:16]
+    assert problem_code(tenant.call("POST", f"/v1/keys/{key_id}/revoke"), 409) == "would_lock_out"
+    assert problem_code(tenant.call("DELETE", "/v1/service-principals/admin?force=false"), 409) == "would_lock_out"
+    assert problem_code(tenant.call("DELETE", "/v1/service-principals/admin?force=1"), 400) == "invalid_parameter"
+    assert (
+        problem_code(tenant.call("PUT", "/v1/ip-allowlist?force=true", {"enabled": True}), 400) == "unknown_parameter"
+    )
+    assert ok(tenant.call("DELETE", "/v1/service-principals/admin?force=true")) is None
+    assert problem_code(tenant.call("GET", "/v1/users"), 401) == "revoked_key"

@@ -204,3 +204,16 @@ def test_an_escape_sequence_in_a_name_is_shown_and_not_obeyed(terminal: Terminal
     terminal.house.admin.put_user(terminal.environment.local_caller, "acme", "eve", name="\u202eevil")
     assert "\\u202eevil" in terminal.run("users", "list", *ACME).out
     assert terminal.run("users", "list", "--json", *ACME).json["data"][0]["name"] == "\u202eevil"
+
+
+def test_force_is_handed_on_where_a_change_could_bar_its_author(terminal: Terminal) -> None:
+    """A local command has no key to lose; with `--url` it says so to the server."""
+    terminal.run("users", "put", "ada", *ACME)
+    good(terminal.run("users", "put", "ada", "--suspended", "--force", *ACME))
+    terminal.run("teams", "put", "data", "--force", *ACME)
+    terminal.run("members", "add", "data", "ada", *ACME)
+    good(terminal.run("members", "remove", "data", "ada", "--force", *ACME))
+    good(terminal.run("teams", "delete", "data", "--force", *ACME))
+    key = terminal.house.key().api_key.id
+    good(terminal.run("keys", "revoke", key, "--force", *ACME))
+    good(terminal.run("users", "delete", "ada", "--force", *ACME))
