@@ -22,6 +22,7 @@ CODES: Final[dict[str, str]] = {
     "unknown_parameter": "400. A query parameter that this route does not have.",
     "duplicate_parameter": "400. A query parameter stands twice.",
     "invalid_parameter": "400. A query parameter has the wrong form.",
+    "invalid_precondition": "400. `If-Match` or `If-None-Match` cannot be read, or means nothing on this route.",
     "conflicting_credentials": "400. The headers show different keys.",
     "revision_unknown": "400. `min_revision` lies ahead of the store's last change.",
     "invalid_id": "400. A name in the path or body is no id.",

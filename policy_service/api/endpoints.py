@@ -15,11 +15,12 @@ from policy_service.model.names import ADMIN_ORGANIZATION
 from policy_service.service.administration import Administration, Found, Page, Written
 from policy_service.service.bundles import Bundles
 from policy_service.service.callers import Caller
+from policy_service.service.preconditions import fact_tag
 
 LISTING: Final = ("limit", "cursor")
-
 FORCE: Final = ("force",)
 """Taken by every change that could end its author's own access."""
+
 
 class Call(msgspec.Struct, frozen=True):
     """One call of an administrative route: everything is read and judged but the facts.
@@ -43,19 +44,25 @@ class Call(msgspec.Struct, frozen=True):
         """The arguments that every list takes."""
         return {"cursor": self.query.get("cursor"), "limit": read_number(self.query, "limit")}
 
-
     def force(self) -> bool:
         """Whether the change is meant even if it ends the caller's own access."""
         return read_flag(self.query, "force")
 
+
 class Outcome(msgspec.Struct, frozen=True):
-    """What a call came to. `changed`: it was a write, whose revision this worker must see before it answers."""
+    """What a call came to.
+
+    Args:
+        changed: it was a write, whose revision this worker must see before it answers.
+        tag: names the state of the one fact that `data` is; None where `data` is no single fact.
+    """
 
     data: Any
     revision: int
     next_cursor: str | None = None
     created: bool = False
     changed: bool = False
+    tag: str | None = None
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +72,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         query: the parameters it takes besides `workspace`.
         statuses: of success, the usual one first.
         problems: what else it answers than every route does.
+        subject: the kind of the one fact that the path names, for `ETag` and `If-Match`; None: it names none.
     """
 
     method: str
@@ -81,6 +89,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     statuses: tuple[int, ...] = (200,)
     problems: tuple[int, ...] = ()
     takes_workspace: bool = True
+    subject: type[Fact] | None = None
 
     def parameters(self) -> tuple[str, ...]:
         """Every query parameter that the route knows."""
@@ -90,12 +99,16 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 def written(result: Written[Any]) -> Outcome:
     """The outcome of a write; `data` is null after a deletion."""
     data = None if result.fact is None else fact_document(result.fact)
-    return Outcome(data, result.revision, created=result.created, changed=True)
+    return Outcome(data, result.revision, created=result.created, changed=True, tag=_tag(result.fact))
 
 
 def found(result: Found[Any]) -> Outcome:
     """The outcome of a look at one fact."""
-    return Outcome(fact_document(result.fact), result.revision)
+    return Outcome(fact_document(result.fact), result.revision, tag=_tag(result.fact))
+
+
+def _tag(fact: Fact | None) -> str | None:
+    return None if fact is None else fact_tag(fact)
 
 
 def listed(result: Page[Any], document: Callable[[Any], Any] = fact_document) -> Outcome:

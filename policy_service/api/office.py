@@ -6,11 +6,14 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+import msgspec
+
+from policy_service.api.conditional import etag, is_unchanged, precondition_of, refuse_changed
 from policy_service.api.endpoints import Call, Endpoint, Outcome
 from policy_service.api.entrance import Entrance
 from policy_service.api.incoming import Incoming, check_content_type, read_query
 from policy_service.api.json_reader import read_json
-from policy_service.api.replies import Reply, json_reply
+from policy_service.api.replies import Reply, json_reply, unchanged_reply
 from policy_service.api.validation import validate
 from policy_service.model.errors import StoreError
 from policy_service.service.callers import Caller, target_workspace
@@ -46,11 +49,20 @@ class Office:
         """
         caller = self.entrance.admit(incoming, endpoint.scope)
         call = self._call(endpoint, incoming, path, caller)
-        threads = self._readers if endpoint.method == "GET" else self._writer
-        outcome = await asyncio.get_running_loop().run_in_executor(threads, endpoint.work, call)
+        if endpoint.method == "GET":
+            outcome = await self._run(self._readers, endpoint, call)
+            refuse_changed(incoming, outcome.tag)
+            if is_unchanged(incoming, outcome.tag):
+                return unchanged_reply(_tagged(outcome))
+            return json_reply(_envelope(outcome), _status(endpoint, outcome), _tagged(outcome))
+        guarded = call.administration.under(precondition_of(endpoint, incoming, call))
+        outcome = await self._run(self._writer, endpoint, msgspec.structs.replace(call, administration=guarded))
         if outcome.changed:
             await self._apply(outcome.revision)
-        return json_reply(_envelope(outcome), _status(endpoint, outcome))
+        return json_reply(_envelope(outcome), _status(endpoint, outcome), _tagged(outcome))
+
+    async def _run(self, threads: ThreadPoolExecutor, endpoint: Endpoint, call: Call) -> Outcome:
+        return await asyncio.get_running_loop().run_in_executor(threads, endpoint.work, call)
 
     def _call(self, endpoint: Endpoint, incoming: Incoming, path: dict[str, str], caller: Caller) -> Call:
         query = read_query(incoming.query, endpoint.parameters())
@@ -92,6 +104,10 @@ def _status(endpoint: Endpoint, outcome: Outcome) -> int:
     if outcome.created and 201 in endpoint.statuses:
         return 201
     return endpoint.statuses[0]
+
+
+def _tagged(outcome: Outcome) -> tuple[tuple[str, str], ...]:
+    return () if outcome.tag is None else (etag(outcome.tag),)
 
 
 def _envelope(outcome: Outcome) -> dict[str, Any]:

@@ -52,7 +52,7 @@ _QUERY: Final[dict[str, Json]] = {
 
 _ETAG: Final = '"9f2c6f3f0b1d4a5e8c7b6a5948372615"'
 _CONDITIONS: Final = {
-    "If-Match": "The tag that the change is based on, or `*`: the fact must be there. Else 412, and nothing is changed.",
+    "If-Match": "The tag that the change is based on, or `*`: the fact must be there. Else 412; nothing is changed.",
     "If-None-Match": "Tags that are not wanted again: 304 to a reader, 412 to a writer. `*` with PUT: only make, never "
     "replace.",
 }
@@ -63,6 +63,7 @@ _PROBLEMS: Final[dict[int, tuple[str, str]]] = {
     403: ("insufficient_scope", "the API key does not have the required scope"),
     404: ("not_found", "there is no user `mira` here"),
     409: ("conflict", "workspace `demo` exists already"),
+    412: ("precondition_failed", "it is not what `If-Match` names; read it again and repeat the change on that"),
     413: ("body_too_large", "the body is larger than 64 KiB; send less at once"),
     415: ("unsupported_media_type", "the body must be JSON; send `Content-Type: application/json`"),
     503: ("stale", "the facts of this worker are at revision 6, not yet at 7; try again in a second"),
@@ -100,6 +101,22 @@ def parameters(path: str, query: Iterable[str]) -> list[Json]:
         for name, kind in re.findall(r"\{(\w+)(:path)?\}", path)
     ]
     return in_path + [{"name": name, "in": "query", "required": False, **_QUERY[name]} for name in query]
+
+
+def conditional_parameters(method: str) -> list[Json]:
+    """The headers of a route about one fact: to read it only if it changed, to write it only if it did not."""
+    names = ("If-None-Match",) if method == "GET" else ("If-Match", "If-None-Match")
+    header: Json = {"in": "header", "required": False, "schema": {"type": "string"}}
+    return [{"name": name, **header, "description": _CONDITIONS[name]} for name in names]
+
+
+def tagged_responses(method: str, statuses: Iterable[int]) -> dict[int | str, Json]:
+    """What a route about one fact adds to its good answers: the tag, and 304 for a reader who has it already."""
+    if method == "DELETE":
+        return {}
+    told = {"ETag": {"description": "Names the state of `data`.", "schema": {"type": "string"}, "example": _ETAG}}
+    tagged: dict[int | str, Json] = {status: {"headers": told} for status in statuses}
+    return tagged | ({304: {"description": "Not changed since.", "headers": told}} if method == "GET" else {})
 
 
 def document(app: FastAPI, legacy_header: str | None) -> Json:

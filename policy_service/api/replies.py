@@ -39,6 +39,11 @@ def json_bytes(value: Any) -> bytes:
     return _ENCODER.encode(value)
 
 
+def unchanged_reply(headers: tuple[tuple[str, str], ...]) -> Reply:
+    """304: who asks has it already. `headers` are those that the 200 would have had, but for its body's."""
+    return Reply(304, (("cache-control", "no-store"), *headers), b"")
+
+
 def json_reply(value: Any, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
     """A JSON answer. Nothing this service says may be kept by a cache on the way."""
     return Reply(status, (("content-type", JSON), ("cache-control", "no-store"), *headers), json_bytes(value))

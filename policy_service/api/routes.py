@@ -14,7 +14,13 @@ from policy_service.api.decide import BATCH, DECIDE, answer_batch, answer_decide
 from policy_service.api.docs_page import docs_page
 from policy_service.api.endpoints import Endpoint
 from policy_service.api.incoming import BATCH_LIMIT, Incoming
-from policy_service.api.openapi import parameters, problem_responses, request_body
+from policy_service.api.openapi import (
+    conditional_parameters,
+    parameters,
+    problem_responses,
+    request_body,
+    tagged_responses,
+)
 from policy_service.api.operations import health_reply, metrics_reply, readiness_reply
 from policy_service.api.replies import Reply
 from policy_service.api.shapes import BatchShape, DecisionShape, Health, Readiness
@@ -94,8 +100,11 @@ def _add_endpoint(app: FastAPI, site: Site, security: list[Json], endpoint: Endp
 
     usual, *others = endpoint.statuses
     with_body = _WITH_A_BODY if endpoint.body is not None else ()
-    problems = sorted({*_EVERYWHERE, *endpoint.problems, *with_body})
-    created: dict[int | str, Json] = {status: {"model": endpoint.data, "description": "Created"} for status in others}
+    conditional = (412,) if endpoint.subject is not None and endpoint.method != "GET" else ()
+    problems = sorted({*_EVERYWHERE, *endpoint.problems, *with_body, *conditional})
+    answers = tagged_responses(endpoint.method, endpoint.statuses) if endpoint.subject is not None else {}
+    for status in others:
+        answers[status] = {**answers.get(status, {}), "model": endpoint.data, "description": "Created"}
     app.add_api_route(
         endpoint.path,
         handler,
@@ -105,11 +114,16 @@ def _add_endpoint(app: FastAPI, site: Site, security: list[Json], endpoint: Endp
         summary=endpoint.summary,
         status_code=usual,
         response_model=endpoint.data,
-        responses=created | problem_responses(problems),
-        openapi_extra=_extra(
-            endpoint.path, security, endpoint.parameters(), endpoint.body, required=endpoint.body_required
-        ),
+        responses=answers | problem_responses(problems),
+        openapi_extra=_endpoint_extra(endpoint, security),
     )
+
+
+def _endpoint_extra(endpoint: Endpoint, security: list[Json]) -> Json:
+    extra = _extra(endpoint.path, security, endpoint.parameters(), endpoint.body, required=endpoint.body_required)
+    if endpoint.subject is not None:
+        extra["parameters"] += conditional_parameters(endpoint.method)
+    return extra
 
 
 def add_operation_routes(app: FastAPI, site: Site) -> None:

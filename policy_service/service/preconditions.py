@@ -61,9 +61,9 @@ class Precondition(msgspec.Struct, frozen=True, kw_only=True):
         current = self._current(reader)
         tag = None if current is None else fact_tag(current)
         if self.only_if is not None and not self.only_if.hold(tag):
-            raise _failed("it is not what `If-Match` names; read it again and repeat the change on that", tag)
+            raise failed("it is not what `If-Match` names; read it again and repeat the change on that", tag)
         if self.unless is not None and self.unless.hold(tag):
-            raise _failed("it is what `If-None-Match` excludes; read it before you replace it", tag)
+            raise failed("it is what `If-None-Match` excludes; read it before you replace it", tag)
 
     def _current(self, reader: FactReader) -> Fact | None:
         found = reader.get(self.entity, self.key)
@@ -73,5 +73,6 @@ class Precondition(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
 
-def _failed(detail: str, tag: str | None) -> RequestError:
+def failed(detail: str, tag: str | None) -> RequestError:
+    """412, with the tag of the fact as it is."""
     return RequestError("precondition_failed", detail, {"current": tag}, status=412)
