@@ -6,6 +6,7 @@ The heavy adapters (FastAPI, SQLAlchemy with Alembic) are imported by the functi
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -65,6 +66,7 @@ def environment() -> Environment:
         services=services,
         local_app=local_app,
         public_app=public_app,
+        protocol=protocol,
         decision_document=explained_document,
     )
 
@@ -117,6 +119,13 @@ def public_app(built: Services, settings: Settings) -> AsgiApp:
     header = settings.legacy_header
     legacy = None if header is None else LegacyHeader(header, settings.legacy_header_sunset)
     return create_app(built, settings=EntranceSettings(settings.trusted_proxies, legacy))
+
+
+def protocol(settings: Settings) -> type[asyncio.Protocol]:
+    """What speaks HTTP on each connection: bounded in what a stranger may take."""
+    from policy_service.api.wire import bounded_protocol
+
+    return bounded_protocol(settings.read_timeout_s)
 
 
 def explained_document(explanation: Explanation, scope: str) -> dict[str, Any]:

@@ -82,6 +82,13 @@ class Settings(BaseSettings):
         8000, ge=0, le=65535, description="Port that `serve` listens on; 0 takes a free one and prints it."
     )
     workers: int = Field(1, ge=1, le=64, description="Processes that `serve` starts. Only 1 is built so far.")
+    read_timeout_s: int = Field(
+        10,
+        ge=1,
+        le=600,
+        description="Seconds that a request may be in coming, from its first byte to its last, and a connection may be "
+        "open before its first; also the interval at which clients that do not read their answers are cut off.",
+    )
     shutdown_grace_s: int = Field(
         10, ge=0, le=600, description="Seconds that requests under way are given when the server is told to stop."
     )

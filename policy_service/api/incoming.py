@@ -44,15 +44,24 @@ class Incoming(msgspec.Struct, frozen=True):
         return [value.decode("latin-1") for found, value in self.headers if found == wanted]
 
 
+def check_announced(headers: RawHeaders, limit: int) -> None:
+    """Refuse a body that says of itself that it is too large, before any of it is read.
+
+    Raises:
+        RequestError: 413 `body_too_large`.
+    """
+    announced = next((value for name, value in headers if name == b"content-length"), b"")
+    if announced.isdigit() and int(announced[:20]) > limit:
+        raise _too_large(limit)
+
+
 async def read_body(headers: RawHeaders, stream: AsyncIterator[bytes], limit: int) -> bytes:
     """A whole body, of which never more than `limit` bytes (and one chunk) are held.
 
     Raises:
         RequestError: 413 `body_too_large`, judged by the announced length where there is one, else while reading.
     """
-    announced = next((value for name, value in headers if name == b"content-length"), b"")
-    if announced.isdigit() and int(announced[:20]) > limit:
-        raise _too_large(limit)
+    check_announced(headers, limit)
     parts: list[bytes] = []
     size = 0
     async for chunk in stream:

@@ -26,6 +26,7 @@ from policy_service.api.replies import Reply
 from policy_service.api.shapes import BatchShape, DecisionShape, Health, Readiness
 from policy_service.api.site import Site
 from policy_service.api.v1_routes import ENDPOINTS
+from policy_service.model.names import DECISIONS_EVALUATE
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Json = dict[str, Any]
@@ -42,12 +43,13 @@ def add_decide_routes(app: FastAPI, site: Site, security: list[Json]) -> None:
         return reply or await answer_decide_later(site.point, site.services.follower, incoming)
 
     async def decide(request: Request) -> Response:
-        return await site.serve(request, lambda incoming: site.timed(DECIDE, decided(incoming)))
+        return await site.serve(request, lambda incoming: site.timed(DECIDE, decided(incoming)), DECISIONS_EVALUATE)
 
     async def decide_batch(request: Request) -> Response:
         return await site.serve(
             request,
             lambda incoming: site.timed(BATCH, answer_batch(site.point, site.services, incoming)),
+            DECISIONS_EVALUATE,
             BATCH_LIMIT,
         )
 
@@ -96,7 +98,7 @@ def _add_endpoint(app: FastAPI, site: Site, security: list[Json], endpoint: Endp
             reply = await site.office.answer(endpoint, incoming, request.path_params)
             return reply.with_headers(site.entrance.notices(incoming))
 
-        return await site.serve(request, answer)
+        return await site.serve(request, answer, endpoint.scope)
 
     usual, *others = endpoint.statuses
     with_body = _WITH_A_BODY if endpoint.body is not None else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from policy_service.api.decide import DecisionPoint
 from policy_service.api.entrance import Entrance
-from policy_service.api.incoming import BODY_LIMIT, Incoming, read_body
+from policy_service.api.incoming import BODY_LIMIT, Incoming, check_announced, read_body
 from policy_service.api.meters import Meters
 from policy_service.api.office import Office
 from policy_service.api.replies import Reply
@@ -29,12 +29,28 @@ class Site(msgspec.Struct, frozen=True):
     meters: Meters
 
     async def serve(
-        self, request: Request, answer: Callable[[Incoming], Awaitable[Reply]], limit: int = BODY_LIMIT
+        self,
+        request: Request,
+        answer: Callable[[Incoming], Awaitable[Reply]],
+        scope: str | Sequence[str],
+        limit: int = BODY_LIMIT,
     ) -> Response:
-        """Read a request within its limit, have it answered, and say so if that was not possible."""
+        """Read a request within its limit, have it answered, and say so if that was not possible.
+
+        INVARIANT: a stranger's body is not read (test_the_body_of_a_stranger_is_not_awaited): announced size, then
+        caller, then body. `answer` judges the caller again, on the facts that it answers from.
+
+        Args:
+            scope: what the caller needs for its body to be read.
+        """
         incoming = received(request)
         try:
             await self._have_facts()
+            check_announced(incoming.headers, limit)
+            self.entrance.admit(incoming, scope)
+        except PolicyServiceError as error:
+            return _unread(self.point.refusal(incoming, error), incoming).response()
+        try:
             body = await read_body(incoming.headers, request.stream(), limit)
             incoming = msgspec.structs.replace(incoming, body=body)
             reply = await answer(incoming)
@@ -55,6 +71,12 @@ class Site(msgspec.Struct, frozen=True):
         """Read the facts first where nothing did yet: in process there is no start-up that would have."""
         if self.services.replica.revision == 0:
             await self.services.follower.catch_up()
+
+
+def _unread(reply: Reply, incoming: Incoming) -> Reply:
+    """A refusal before the body was read. A client that waits for `100 Continue` may now leave its body out: what came
+    next on the connection could be taken for that body, so it ends here (RFC 9110 section 10.1.1)."""
+    return reply.with_headers((("connection", "close"),)) if incoming.values("expect") else reply
 
 
 def received(request: Request) -> Incoming:

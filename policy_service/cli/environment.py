@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -31,6 +32,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         services: everything behind the API, on a data directory, its snapshot up to date.
         local_app: the API as an ASGI application for the local caller, without credentials.
         public_app: the API as everybody else meets it.
+        protocol: the class that speaks HTTP on each connection of `serve`.
         decision_document: an explained decision as the API shows it, for the scope that was asked for.
     """
 
@@ -41,6 +43,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     services: Callable[[Settings], AbstractContextManager[Services]]
     local_app: Callable[[Services], AsgiApp]
     public_app: Callable[[Services, Settings], AsgiApp]
+    protocol: Callable[[Settings], type[asyncio.Protocol]]
     decision_document: Callable[[Explanation, str], dict[str, Any]]
 
 

@@ -52,7 +52,8 @@ def serve(
         if services.bundles.active() is None:
             raise UsageError("no_policy", "no policy is active; run `policy-service init` first, or name `--policies`")
         screen.note("decisions are not recorded yet: the ledger comes with a later version")
-        run_server(environment.public_app(services, settings), settings, lambda url: screen.line(_welcome(url)))
+        app, protocol = environment.public_app(services, settings), environment.protocol(settings)
+        run_server(app, settings, protocol, lambda url: screen.line(_welcome(url)))
     screen.note("stopped")
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -33,10 +36,13 @@ class _Server(uvicorn.Server):
             self._ready()
 
 
-def run_server(app: AsgiApp, settings: Settings, ready: Callable[[str], None]) -> None:
+def run_server(
+    app: AsgiApp, settings: Settings, protocol: type[asyncio.Protocol], ready: Callable[[str], None]
+) -> None:
     """Serve until SIGTERM or SIGINT; then finish what is under way, for at most the grace period.
 
     Args:
+        protocol: speaks HTTP on each connection.
         ready: called with the URL once requests are answered.
 
     Raises:
@@ -45,7 +51,8 @@ def run_server(app: AsgiApp, settings: Settings, ready: Callable[[str], None]) -
     """
     listener = _listen(settings.host, settings.port)
     _log_to_stderr(settings.log_level)
-    server = _Server(_config(app, settings), lambda: ready(_url(listener)))
+    _take_all_files()
+    server = _Server(_config(app, settings, protocol), lambda: ready(_url(listener)))
     with listener:
         _end_quietly()
         server.run(sockets=[listener])
@@ -53,11 +60,11 @@ def run_server(app: AsgiApp, settings: Settings, ready: Callable[[str], None]) -
         raise StoreError("start_failed", "the server could not start; the log above says why")
 
 
-def _config(app: AsgiApp, settings: Settings) -> uvicorn.Config:
+def _config(app: AsgiApp, settings: Settings, protocol: type[asyncio.Protocol]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=protocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -69,6 +76,13 @@ def _config(app: AsgiApp, settings: Settings) -> uvicorn.Config:
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_grace_s,
     )
+
+
+def _take_all_files() -> None:
+    """Raise the number of open files to what the system grants: each connection is one, and 1024 is soon used up."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _log_to_stderr(level: str) -> None:

@@ -70,11 +70,12 @@ def test_an_application_starts_without_its_store_and_says_so(house: House, caplo
 
 def test_a_caller_who_leaves_is_no_bug(house: House, caplog: pytest.LogCaptureFixture) -> None:
     """The body never comes; nothing is logged, nothing is decided."""
+    key = house.key("system", principal="ops", scopes=ADMIN_SCOPES).text.encode()
     house.replica.catch_up()
     app = create_app(services_of(house))
     scope = {
         "type": "http", "method": "POST", "path": "/decide", "raw_path": b"/decide", "query_string": b"",
-        "headers": [], "client": None, "server": ("test", 80), "scheme": "http", "http_version": "1.1",
+        "headers": [(b"authorization", b"Bearer " + key)], "client": None, "server": ("test", 80), "scheme": "http", "http_version": "1.1",
         "root_path": "",
     }  # fmt: skip
     sent: list[Any] = []

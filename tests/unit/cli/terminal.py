@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from policy_service.api.app import create_app
+from policy_service.api.wire import bounded_protocol
 from policy_service.bootstrap import explained_document
 from policy_service.cli.environment import Environment
 from policy_service.cli.main import run
@@ -50,6 +51,7 @@ class Terminal:
             services=self._opened,
             local_app=lambda services: create_app(services, local_actor=OPERATOR.actor),
             public_app=lambda services, _settings: create_app(services),
+            protocol=lambda settings: bounded_protocol(settings.read_timeout_s),
             decision_document=explained_document,
         )
 

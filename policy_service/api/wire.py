@@ -1,0 +1,158 @@
+"""The HTTP protocol of `serve`: uvicorn's own, with bounds on how long a request may be in coming, and its head's size.
+
+uvicorn bounds the idle time *between* requests alone. Without what is here, a stranger's connection that sends
+nothing, or one byte now and then, or an endless header, would be kept for ever.
+
+| status | code | when |
+|---|---|---|
+| 400 | `invalid_http` | what came is not HTTP |
+| 408 | `request_timeout` | a request began and did not come whole in time |
+| 431 | `head_too_large` | request line and headers are past `MAX_HEAD` |
+
+Each ends the connection. A connection on which nothing at all came is closed without a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, ClassVar, Final
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from policy_service.api.problems import plain_problem_reply
+
+MAX_HEAD: Final = 64 * 1024
+"""Bytes of request line and headers. One read from the socket, at most 256 KiB, may come on top while reading."""
+
+DEFAULT_READ_TIMEOUT_S: Final = 10.0
+LINGER_S: Final = 1.0
+"""How long a refused client may take to read why."""
+
+_NOT_HTTP: Final = (400, "invalid_http", "this is not an HTTP request that can be read")
+_TOO_LARGE: Final = (431, "head_too_large", f"request line and headers are larger than {MAX_HEAD >> 10} KiB; send less")
+_TOO_SLOW: Final = (408, "request_timeout", "the request did not come whole in time; send it faster")
+
+
+class _HeadTooLargeError(Exception):
+    """Raised inside a callback of the parser, which turns it into an error of its own."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection.
+
+    INVARIANT: a client that sends too slowly, or does not read its answers, is cut off; others are served meanwhile
+    (tests/security/test_slow_clients.py).
+
+    One timer a connection, not one a request: it looks at intervals, so an end comes up to twice the bound late for
+    answers that nobody reads, and on time for requests that do not come.
+    """
+
+    read_timeout_s: ClassVar[float] = DEFAULT_READ_TIMEOUT_S
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """A connection is open: its first request is awaited from now on."""
+        super().connection_made(transport)
+        self._since: float | None = self.loop.time()
+        self._in_head = True
+        self._begun = 0
+        self._head_size = 0
+        self._unsent = 0
+        self._trouble = _NOT_HTTP
+        self._watch = self.loop.call_later(self.read_timeout_s, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is closed, by either side."""
+        self._watch.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came. Strangers' noise is answered, never logged: they would fill the disk."""
+        self._unset_keepalive_if_required()
+        if self._since is None:
+            self._since = self.loop.time()
+        begun = self._begun
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return  # no other protocol is spoken here; RFC 9110 section 7.8 lets a server ignore the wish
+        except httptools.HttpParserError:
+            self._refuse(*self._trouble)
+            return
+        if self._in_head and self._begun == begun:
+            self._head_size += len(data)
+            if self._head_size > MAX_HEAD:
+                self._refuse(*_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        self._since = self.loop.time()
+        self._in_head = True
+        self._begun += 1
+        self._head_size = 0
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._in_head = False
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD:
+            self._trouble = _TOO_LARGE
+            raise _HeadTooLargeError
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is whole: from here on, time is ours."""
+        self._since = None
+        super().on_message_complete()
+
+    def _look(self) -> None:
+        """Cut off a client that neither sends nor reads, or look again later."""
+        unsent = self.transport.get_write_buffer_size()
+        if self.transport.is_closing() or (unsent and unsent >= self._unsent > 0):
+            self.transport.abort()
+            return
+        self._unsent = unsent
+        now = self.loop.time()
+        if self._since is None or self.flow.read_paused:
+            # Either nothing is awaited, or it was this process that stopped reading.
+            self._since = None if self._since is None else now
+            wait_s = self.read_timeout_s
+        else:
+            wait_s = self._since + self.read_timeout_s - now
+        if wait_s <= 0:
+            self._refuse(*_TOO_SLOW)
+            wait_s = LINGER_S
+        self._watch = self.loop.call_later(wait_s, self._look)
+
+    def _refuse(self, status: int, code: str, detail: str) -> None:
+        """Say why, where something came and no answer is under way, and close."""
+        cycle: Any = self.cycle
+        is_busy = cycle is not None and not cycle.response_complete
+        if is_busy and not cycle.more_body:
+            # An earlier request of this connection is being worked on: it gets its answer, and nothing more is read.
+            cycle.keep_alive = False
+            self.pipeline.clear()
+            self.flow.pause_reading()
+            return
+        if is_busy:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if self._begun and not (is_busy and cycle.response_started):
+            self.transport.write(_on_the_wire(status, code, detail))
+        self.transport.close()
+        self._watch.cancel()
+        self._watch = self.loop.call_later(LINGER_S, self._look)
+
+
+def bounded_protocol(read_timeout_s: float) -> type[BoundedProtocol]:
+    """The protocol with another bound, for `uvicorn.Config(http=…)`."""
+    return type("BoundedProtocol", (BoundedProtocol,), {"read_timeout_s": read_timeout_s})
+
+
+def _on_the_wire(status: int, code: str, detail: str) -> bytes:
+    """A whole HTTP/1.1 answer, for what never became a request."""
+    reply = plain_problem_reply(status, code, detail, (("connection", "close"),))
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"content-length: {len(reply.body)}"]
+    lines += [f"{name}: {value}" for name, value in reply.headers]
+    return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + reply.body
