@@ -28,7 +28,8 @@ def test_as_the_guard_judges(case: Case) -> None:
     program = program_of(world.files())
     snapshot = snapshot_of(program, world.facts)
     reader = _reader(world.facts)
-    for key in world.keys():
+    keys = world.keys()
+    for key in keys:
         assert effective_scopes(reader, program.policy, key) == guard.effective_scopes(key, snapshot)
 
 
@@ -37,9 +38,8 @@ def test_the_facts_after_effects_are_those_that_a_store_would_hold(case: Case, d
     """Whatever is put and removed: reading through the effects is reading what comes of them."""
     facts = {(fact.entity, fact.key()): fact for fact in case.world.facts}
     gone = data.draw(st.lists(st.sampled_from(sorted(facts)), max_size=6, unique=True))
-    changed = data.draw(
-        st.lists(st.sampled_from([k for k in sorted(facts) if k[0] == "user"]), max_size=3, unique=True)
-    )
+    users = [name for name in sorted(facts) if name[0] == "user"]
+    changed = data.draw(st.lists(st.sampled_from(users), max_size=3, unique=True))
     effects: list[Effect] = [remove(facts[name]) for name in gone if name not in changed]
     for name in changed:
         user = facts[name]
