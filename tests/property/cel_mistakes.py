@@ -59,6 +59,7 @@ MISTAKES: tuple[tuple[str, str, str], ...] = (
     ("has(⟦resource⟧)", "cel-type", "`has` asks for a name with a dot, such as `has(resource.owner)`"),
     ("key.scopes.all(x.⟦y⟧, true)", "cel-type", "the first argument of `all` is a new name for each item"),
     ("⟦resource.attr.n⟧", "cel-not-bool", "a condition must be true or false, but this is of type int"),
+    ("request.⟦ip⟧", "cel-unsupported", "`request.ip` is only tested with `.inCidr(…)`, `.inNetwork(…)` or `has(…)`"),
     ("⟦key.scopes⟧", "cel-not-bool", "a condition must be true or false, but this is of type list(string)"),
     # What the language has and conditions do not
     ("⟦1u⟧ == ⟦2u⟧", "cel-unsupported", "unsigned numbers cannot be used in a condition; leave out the `u`"),

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from policy_service.language.cel.compiler import MAX_TEXT, ConditionCompiler
 from policy_service.language.cel.literals import parse_duration
-from policy_service.language.cel.places import MAX_PROBLEMS
+from policy_service.language.cel.messages import report_checker
+from policy_service.language.cel.places import MAX_PROBLEMS, Places
+from policy_service.language.cel.schema import build_schema
 from policy_service.language.ir import STRING
 from policy_service.language.policy import Attribute
 from tests.property.cel_agreement import COMPILER
@@ -112,31 +114,21 @@ hostile = st.one_of(
 )
 
 
+WRITTEN_DOWN = (
+    *(unmarked(marked)[0] for marked, _, _ in MISTAKES),
+    *("key.scopes.all(x)", "resource.attr.s == 'a'", "(a(b(1)))", "(1)(2)", "has (resource)", "google.protobuf.X"),
+    *("[1u].all(x, x == x) && (true ? 1u : 2u) == 3u", " || ".join(["zzz(1)"] * 100), "true" + " && true" * 511),
+    *("(" * 4096, "!" * 4096 + "true", "-" * 4096, "[" * 4096, "a." * 2048, "zz(" * 1300, "a?" * 2000, '"' * 4095),
+    "1" + "+1" * 2000 + "==1",
+)
+"""Every mistake of the table, and what is meant to exhaust somebody."""
+
+
 def with_examples(test):  # type: ignore[no-untyped-def]  # hypothesis' decorators keep no types
-    """Every mistake of the table is tried, beside what is drawn."""
-    for marked, _, _ in MISTAKES:
-        test = example(unmarked(marked)[0])(test)
-    for text in (
-        "key.scopes.all(x)",
-        "resource.attr.s == 'a'",
-        "(a(b(1)))",
-        "(1)(2)",
-        "has (resource)",
-        "google.protobuf.X",
-    ):
+    """These texts are tried each time, beside those that are drawn."""
+    for text in WRITTEN_DOWN:
         test = example(text)(test)
-    for text in (
-        "(" * 4096,
-        "!" * 4096 + "true",
-        "-" * 4096,
-        "[" * 4096,
-        "a." * 2048,
-        "zz(" * 1300,
-        "a?" * 2000,
-        '"' * 4095,
-    ):
-        test = example(text)(test)
-    return example("1" + "+1" * 2000 + "==1")(example("true" + " && true" * 511)(test))
+    return test
 
 
 @settings(max_examples=5 * settings().max_examples)
@@ -154,6 +146,18 @@ def test_a_text_is_a_condition_or_has_errors_within_it(text: str) -> None:
             assert problem.message[0] == problem.message[0].lower()
 
 
+@given(st.text(), st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 9), st.text()), max_size=4))
+@example("", [])
+@example("true", [(1, 1, "<<nil>> parsetree")])
+def test_whatever_the_checker_says_something_is_told(text: str, said: list[tuple[int, int, str]]) -> None:
+    """A new version of Google's checker may use new words: a condition is never dropped in silence."""
+    places = Places(text)
+    errors = "\n".join(f"ERROR: <input>:{line}:{column}: {message}" for line, column, message in said)
+    report_checker(errors, text, build_schema((), ()), places)
+    assert places.has_errors()
+    assert all(problem.message.isprintable() and problem.offset <= len(text) for problem in places.sorted())
+
+
 @given(st.integers(MAX_TEXT + 1, 2**22))
 def test_a_text_beyond_the_bound_is_not_even_read(length: int) -> None:
     """The bound is told, and where it lies."""
@@ -166,12 +170,17 @@ def test_a_text_beyond_the_bound_is_not_even_read(length: int) -> None:
 def test_what_stands_before_moves_places_by_code_points(text: str, before: str) -> None:
     """Offsets count code points, whatever the characters before."""
     prefix = f"key.id == '{before.replace(chr(10), '')}' &&\n ("
-    _, alone = COMPILER.compile(f"true && ({text})")
+    _, alone = COMPILER.compile(f"{START}{text})")
     _, moved = COMPILER.compile(f"{prefix}{text})")
-    shift = len(prefix) - len("true && (")
-    if all(problem.code in ("cel-type", "cel-undeclared-name", "cel-bad-cidr", "cel-bad-pattern") for problem in alone):
-        assert [(p.offset + shift, p.message) for p in alone] == [(p.offset, p.message) for p in moved]
+    if all(problem.code in CHECKED for problem in alone):
+        shift = len(prefix) - len(START)
+        inside = [(problem.offset + shift, problem.message) for problem in alone if problem.offset >= len(START)]
+        assert inside == [(problem.offset, problem.message) for problem in moved if problem.offset >= len(prefix)]
 
+
+START = "true && ("
+CHECKED = ("cel-type", "cel-undeclared-name", "cel-bad-cidr", "cel-bad-pattern", "unguarded-attribute")
+"""Problems that do not depend on how the parser lost its way."""
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True).filter(
     lambda name: name not in ("in", "true", "false", "null")

@@ -9,11 +9,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from policy_service.engine.conditions.emit import ConstantPool, emit_condition
 from policy_service.engine.conditions.evaluate import Fault, evaluate
 from policy_service.engine.conditions.functions import FUNCTIONS
 from policy_service.engine.conditions.operations import OPERATIONS
+from policy_service.engine.conditions.runtime import PRELUDE
 from policy_service.language import ir
 from policy_service.language.cel.calls import SUPPORTED
+from policy_service.language.cel.compiler import ConditionCompiler
 from policy_service.language.cel.guards import present_if
 from policy_service.model.values import ABSENT, WRONG
 from tests.property.cel_agreement import (
@@ -26,7 +29,7 @@ from tests.property.cel_agreement import (
     compiled,
     linked,
 )
-from tests.property.cel_expressions import ATTRIBUTES, OPTIONAL, TYPES, condition, values
+from tests.property.cel_expressions import ATTRIBUTES, NETWORKS, OPTIONAL, TYPES, condition, values
 
 
 @st.composite
@@ -88,6 +91,14 @@ EDGES = (
     'request.ip.inCidr("10.0.0.0/8") && request.ip.inNetwork("vpn") && !request.ip.inNetwork("vpn")',
     'request.time.getHours("UTC") == 12 && request.time.getSeconds("UTC") == 0 && resource.attr.t.getDayOfWeek() == 1',
     'duration(duration("1s")) < duration("2s") && string("a") == "a" && timestamp(resource.attr.n) == resource.attr.t',
+    "!(resource.attr.n == 0 && !(resource.attr.b || !resource.attr.c) && !(!(resource.attr.n == 1)))",
+    "!(resource.attr.n == 0 || !(resource.attr.b && key.scopes.all(e, key.scopes.exists(f, e == f))))",
+    "resource.attr.x / 2.0 > 0.1 && (0.0 / 0.0) / 0.0 != 1.0 && (1.0 / resource.attr.x) / 0.0 > 1.0",
+    "resource.attr.t.getFullYear() == 2024 && resource.attr.t.getMonth() == 1 && resource.attr.t.getDate() == 29",
+    "resource.attr.t.getDayOfYear() == 59 && resource.attr.t.getDayOfMonth() == 28",
+    "resource.attr.t.getDayOfWeek() == 4 && request.time.getDayOfWeek() == 4",
+    "resource.attr.t.getMinutes() == 30 && resource.attr.t.getSeconds() == 45",
+    "resource.attr.t.getMilliseconds() == 123 || resource.attr.t.getHours() == 12",
     "resource.attr.b ? resource.attr.n / 0 == 1 : resource.attr.n == 0",
     "(resource.attr.n == 0 ? resource.attr.x : 1.0) == 0.0 && (resource.attr.b ? key.scopes.all(e, bool(e)) : true)",
     'key.scopes.exists(lambda, lambda == \'é{}\\n"\\\\\') || \'a\' == """b\nc""" // and\u2028a comment',
@@ -103,6 +114,7 @@ FULL = with_values(
     s="日本",
     xs=(1.0, 2.5),
     n=7,
+    x=1.5,
     b=True,
     t=1_709_209_845_123_456_789,
 ) | {"key.labels": {"a": "a", "b": "é"}, "key.scopes": ("a", "", "pipelines:run"), "principal.teams": ("a",)}
@@ -198,6 +210,58 @@ def test_the_tree_is_typed_and_placed(text: str) -> None:
 def test_every_function_is_known_to_the_checker_the_emitter_and_the_interpreter() -> None:
     """What loads can be emitted and interpreted; nothing is there that cannot be written."""
     assert set(OPERATIONS) == set(FUNCTIONS) == SUPPORTED
+
+
+@given(st.from_regex(r"[a-z][a-z0-9_-]{0,12}", fullmatch=True))
+@example("absent")
+@example("iteration_budget")
+@example("networks_office")
+def test_no_name_of_a_network_meets_a_name_of_ours(name: str) -> None:
+    """Constants named after networks leave the prelude, and one another, alone."""
+    compiler = ConditionCompiler(attributes=ATTRIBUTES, context=(), networks={name: NETWORKS["vpn"], "x": ()})
+    text = (
+        f'has(resource.attr.s) && resource.attr.s == "a" || request.ip.inNetwork("{name}") || request.ip.inNetwork("x")'
+    )
+    tree, _ = compiler.compile(text)
+    assert tree is not None
+    pool = ConstantPool()
+    source = emit_condition("judge", tree, parameters=("values",), reads=READS, pool=pool)
+    assert not set(pool.values) & set(PRELUDE)
+    namespace: dict[str, Any] = {**PRELUDE, **pool.values}
+    exec(compile(source, "<emitted condition>", "exec"), namespace)
+    for missing in (ABSENT, WRONG):
+        reading = {"resource.attr.s": missing, "request.ip": 0}
+        assert namespace["judge"](reading) == (None if missing is WRONG else False)
+
+
+def alternating(levels: int) -> str:
+    """`(n == 0 && (n == 0 || (n == 0 && …)))`, each level of which may fault."""
+    text = "resource.attr.n == 0"
+    for level in range(levels):
+        text = f"(resource.attr.n == {level} {('&&', '||')[level % 2]} {text})"
+    return text
+
+
+LARGEST = (
+    alternating(28),
+    "(" * 14 + "resource.attr.n" + " + 1) * 1" * 14 + " > 0",
+    "!(" * 29 + "resource.attr.b" + ")" * 29,
+    " && ".join(["resource.attr.b"] * 200),
+    " || ".join(["!resource.attr.b && resource.attr.c"] * 100),
+    f"resource.attr.n in [{', '.join(str(number) for number in range(500))}]",
+    "(resource.attr.b ? " * 14 + "true" + " : resource.attr.c)" * 14,
+    "resource.attr.ns.all(a, resource.attr.ns.all(b, resource.attr.ns.all(c, resource.attr.ns.all(d, "
+    "resource.attr.ns.all(e, resource.attr.ns.all(f, a / b == c / d && e / f == 1))))))",
+)
+
+
+@pytest.mark.parametrize("text", LARGEST)
+def test_the_deepest_and_longest_conditions_agree(text: str) -> None:
+    """What the checker's bounds let through, Python's compiler takes as well."""
+    tree = compiled(text)
+    for reading in (PLAIN, FULL, MISSING):
+        expected = by_cel(text, reading)
+        assert (by_emitted(tree, reading), by_interpreter(tree, reading)) == (expected, expected)
 
 
 @given(st.text())

@@ -184,7 +184,8 @@ class _Emitter:
         if len(node.networks) == 1:
             network = node.networks[0]
             return Piece(f"{network.first} <= {operand.code} <= {network.last}", operand.guards)
-        name = self._writing.pool.add(Intervals(node.networks), node.label)
+        # With a prefix of ours: an author may call a network `absent`, and that is the prelude's name.
+        name = self._writing.pool.add(Intervals(node.networks), f"networks_{node.label}")
         return Piece(f"{operand.code} in {name}", operand.guards, negation=f"{operand.code} not in {name}")
 
     def conditional(self, node: ir.Conditional) -> Piece:

@@ -33,9 +33,7 @@ class _OutOfSteps(Exception):  # noqa: N818 - it ends an evaluation, it is no er
         self.offset = offset
 
 
-def evaluate(
-    condition: ir.Condition, read: Callable[[str], object], *, budget: int = ITERATION_BUDGET
-) -> bool | Fault:
+def evaluate(condition: ir.Condition, read: Callable[[str], object], *, budget: int = ITERATION_BUDGET) -> bool | Fault:
     """Whether a condition is satisfied, or its fault.
 
     Args:

@@ -18,10 +18,8 @@ class ConstantPool:
         self.values: dict[str, object] = {}
 
     def add(self, value: object, hint: str) -> str:
-        """A fresh name for a value, made readable by the hint: `OFFICE`, `OFFICE_2`."""
-        stem = re.sub(r"\W+", "_", hint, flags=re.ASCII).strip("_").upper()[:40] or "VALUE"
-        if not stem[0].isalpha():
-            stem = f"C_{stem}"
+        """A fresh name for a value, made readable by the hint, which starts with a letter: `MATCHES`, `MATCHES_2`."""
+        stem = re.sub(r"\W", "_", hint, flags=re.ASCII).upper()[:40]
         name, number = stem, 1
         while name in self.values or name in self._reserved:
             number += 1

@@ -66,7 +66,7 @@ class _Rewording:
             if match:
                 reword(self, match, offset)
                 return
-        self._syntax(f"this cannot be read: {message.lower()}", offset)
+        self._syntax(f"this cannot be read: {quoted(message.lower())}", offset)
 
     def _syntax(self, message: str, offset: int) -> None:
         self._places.report("cel-syntax", message, offset)

@@ -11,7 +11,7 @@ from policy_service.language import ir
 from policy_service.language.cel import calls, macros
 from policy_service.language.cel.literals import parse_duration, pattern_mistake
 from policy_service.language.cel.places import Places
-from policy_service.language.cel.schema import IN_CIDR, IN_NETWORK, IP_TYPE, Schema
+from policy_service.language.cel.schema import IN_CIDR, IN_NETWORK, Schema
 from policy_service.language.report import near_match, quoted
 from policy_service.model.address import Network, parse_network
 from policy_service.model.instants import parse_rfc3339
@@ -32,7 +32,6 @@ _WELL_KNOWN: Final = {
     checked_pb2.Type.DURATION: ir.DURATION,
 }
 _CONSTANTS: Final = {"bool_value": ir.BOOL, "int64_value": ir.INT, "double_value": ir.DOUBLE, "string_value": ir.STRING}
-_BOOL: Final = checked_pb2.Type(primitive=checked_pb2.Type.BOOL)
 _REFUSED: Final = ir.Const(type=ir.BOOL, value=False)
 """Stands for what was refused, so that the rest can still be judged. It never leaves this module: see `translate`."""
 
@@ -41,12 +40,10 @@ def translate(
     checked: checked_pb2.CheckedExpr, schema: Schema, networks: Mapping[str, tuple[Network, ...]], places: Places
 ) -> ir.Expr | None:
     """The tree in our form; None when something in it was refused, or it is not of type bool: `places` tells."""
-    kind = checked.type_map[checked.expr.id]
-    if kind != _BOOL:
-        known = _type(kind)
-        message = f"a condition must be true or false{'' if known is None else f', but this is of type {known}'}"
-        places.report("cel-not-bool", message, 0, places.length)
     expr = _Translator(checked, schema, networks, places).expr(checked.expr)
+    if expr.type != ir.BOOL and not places.has_errors():
+        message = f"a condition must be true or false, but this is of type {expr.type}"
+        places.report("cel-not-bool", message, 0, places.length)
     return None if places.has_errors() else expr
 
 
@@ -225,8 +222,6 @@ class _Translator:
 
     def _overload(self, node: syntax_pb2.Expr) -> str:
         overload = next(iter(self._overloads[node.id].overload_id), "")
-        if overload == "equals" and node.call_expr.function == "_!=_":
-            overload = "not_equals"
         return calls.ALIASES.get(overload, overload)
 
     def _plain_call(self, node: syntax_pb2.Expr, overload: str, args: tuple[ir.Expr, ...]) -> ir.Expr:
@@ -235,10 +230,8 @@ class _Translator:
         kind = self._type(node)
         if any(arg is _REFUSED for arg in args):
             return _REFUSED
-        if overload not in calls.SUPPORTED:
+        if overload not in calls.SUPPORTED or kind is None:
             return self._refuse(node, _call_refusal(node.call_expr.function, overload))
-        if kind is None:
-            return self._refuse_type(node)
         return ir.Call(type=kind, overload=overload, args=args, offset=self._offset(node))
 
     def _connective(self, node: syntax_pb2.Expr) -> ir.Expr:
@@ -346,8 +339,6 @@ def _type(kind: checked_pb2.Type) -> ir.Type | None:
         case "map_type":
             both = (_type(kind.map_type.key_type), _type(kind.map_type.value_type))
             return ir.LABELS if both == (ir.STRING, ir.STRING) else None
-        case "message_type" if kind.message_type == IP_TYPE:
-            return ir.IP
     return None
 
 
