@@ -111,8 +111,9 @@ class MemoryStore:
         with self._open():
             return self.changes[revision : revision + limit]
 
-    def version_token(self) -> object:
-        return self.head()
+    def version_token(self) -> tuple[int, str]:
+        with self._open():
+            return (len(self.changes), self.changes[-1].hash if self.changes else GENESIS_HASH)
 
     def facts(self) -> Iterator[Fact]:
         with self._open():

@@ -39,7 +39,11 @@ def authorize(credential: Credential, scope: str, peer_ip: str | None, snapshot:
         scope: one of the service's own; one that the active policy does not declare is held only by naming it.
         peer_ip: the TCP peer's address; None where there is none, such as a local socket.
         now: nanoseconds UTC.
+
+    Raises:
+        StoreError: the active bundle cannot be had.
     """
+    snapshot.settle()
     key = snapshot.keys.get(credential.key_id or "") if credential.outcome == "verified" else None
     if key is None or credential.slot not in key.slots:
         return Verdict(False, CREDENTIAL[credential.outcome][1])
@@ -55,6 +59,7 @@ def effective_scopes(key: ApiKey, snapshot: Snapshot) -> frozenset[str]:
     """What a key can do for itself: its scopes with all they imply, for a user no more than workspace-wide bindings
     grant. Says nothing about whether the key is valid.
     """
+    snapshot.settle()
     view = KeyView(key, snapshot.workspace(key.workspace))
     scopes = snapshot.closure_of(view)
     return scopes & view.grants().wide.scopes if view.is_user else scopes

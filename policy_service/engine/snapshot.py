@@ -26,7 +26,8 @@ class Snapshot:
 
     Attributes:
         revision, chain_hash: of the last change applied; 0 and `GENESIS_HASH` before the first.
-        bundle, program: the active bundle's digest and program; None before the first activation.
+        bundle: the active bundle's digest; None before the first activation.
+        is_settled: whether `program` is at hand; if not, the next look at it has it made.
         keys: views of all keys by id; for the generated code.
 
     INVARIANT: after any sequence of changes it answers as a fresh fold of them does (test_snapshot: incremental fold).
@@ -35,13 +36,14 @@ class Snapshot:
     __slots__ = (
         "_closures",
         "_facts",
+        "_program",
         "_programs",
         "_verifiers",
         "_workspaces",
         "bundle",
         "chain_hash",
+        "is_settled",
         "keys",
-        "program",
         "revision",
     )
 
@@ -55,24 +57,49 @@ class Snapshot:
         self.revision = 0
         self.chain_hash = GENESIS_HASH
         self.bundle: str | None = None
-        self.program: Program | None = None
+        self.is_settled = True
+        self._program: Program | None = None
 
     def apply(self, change: Change) -> None:
-        """Advance by one change, whole or not at all.
+        """Advance by one change, whole or not at all. An activated bundle is only noted: see `program`.
 
         Raises:
-            StoreError: `store_diverged` where the change is not the intact successor of the last one; the
-                ProgramSource's own where it activates a bundle that cannot be had. Nothing has changed then.
+            StoreError: `store_diverged` where the change is not the intact successor of the last one. Nothing has
+                changed then.
         """
         verify(change, after_revision=self.revision, after_hash=self.chain_hash)
         decoded = decode(change)
-        program = self._program_after(decoded)
         for step in decoded.steps:
             self._take(step)
         self._keep_verifiers(decoded)
-        if program is not self.program:
-            self._activate(program)
         self.revision, self.chain_hash = change.revision, change.hash
+
+    @property
+    def program(self) -> Program | None:
+        """The active bundle's program; None while no bundle is active.
+
+        Raises:
+            StoreError: the ProgramSource's own, where the bundle cannot be had.
+        """
+        if not self.is_settled:
+            self.settle()
+        return self._program
+
+    def settle(self) -> None:
+        """Have the active bundle's program at hand, and forget what depended on another.
+
+        INVARIANT: a bundle that another one superseded is never asked for, so that old ones which no longer load stop
+        no fold (test_snapshot: superseded bundles).
+
+        Raises:
+            StoreError: as `program` does; then nothing has changed.
+        """
+        if self.is_settled:
+            return
+        program = None if self.bundle is None else self._programs.program(self.bundle)
+        if program is not self._program:
+            self._use(program)
+        self.is_settled = True
 
     def fact(self, entity: str, key: Key) -> Fact | None:
         """One fact by entity name and key."""
@@ -104,14 +131,6 @@ class Snapshot:
         key.closure = self._closures.scopes(key.scopes)
         return key.closure
 
-    def _program_after(self, decoded: DecodedChange) -> Program | None:
-        program = self.program
-        for step in decoded.steps:
-            if step.entity == ActiveBundle.entity:
-                active = step.after
-                program = self._programs.program(active.digest) if isinstance(active, ActiveBundle) else None
-        return program
-
     def _take(self, step: Step) -> None:
         """Put one fact in, or out; the views follow."""
         table = self._facts[step.entity]
@@ -120,6 +139,9 @@ class Snapshot:
             table[step.key] = step.after
         if step.entity == ApiKey.entity:
             self._take_key(step.key[0], step.after)
+        elif step.entity == ActiveBundle.entity:
+            self.bundle = step.after.digest if isinstance(step.after, ActiveBundle) else None
+            self.is_settled = False
         elif type(before or step.after) in WORKSPACE_FACTS:
             self.workspace(step.key[0]).replace(before, step.after)
 
@@ -138,10 +160,9 @@ class Snapshot:
             if view is not None:
                 self._verifiers[key_id] = {slot: merged[slot] for slot in sorted(merged) if slot in view.slots}
 
-    def _activate(self, program: Program | None) -> None:
+    def _use(self, program: Program | None) -> None:
         """Another program decides from here on: all that depended on the last one is forgotten."""
-        self.program = program
-        self.bundle = program.digest if program else None
+        self._program = program
         self._closures = Closures(program.policy if program else None)
         for workspace in self._workspaces.values():
             workspace.use(self._closures)

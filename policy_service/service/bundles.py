@@ -44,6 +44,10 @@ class Bundles:
         """
         return self._programs.get(digest, lambda: compile_policy(self.policy(digest)))
 
+    def ready_program(self, digest: str) -> Program | None:
+        """The program if it is linked already. Never waits."""
+        return self._programs.ready(digest)
+
     def policy(self, digest: str) -> Policy:
         """The policy of a published bundle. Raises as `program` does."""
         return self._policies.get(digest, lambda: _load(digest, self.files(digest)))
@@ -83,6 +87,8 @@ class Bundles:
         check_text("`note`", note)
         policy = load_policy(files)
         digest = policy.digest
+        # Whoever publishes a bundle will soon want to link it.
+        self._policies.get(digest, lambda: policy)
         made = Bundle(
             digest=digest, content_sha256=self._store.put_bundle(digest, files), published_at=self._clock.now()
         )

@@ -1,14 +1,17 @@
-"""Keeps a replica up to date beside a running event loop: reads and links in a thread, applies on the loop."""
+"""Keeps a replica up to date beside a running event loop: reads and links in threads, applies on the loop."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from policy_service.model.errors import StoreError
+from policy_service.service.clock import elapsed_s
 from policy_service.service.ports import FactStore
-from policy_service.service.replica import BATCH, WAIT_NS, Replica, refuse_unknown_revision, stale
+from policy_service.service.replica import WAIT_NS, Replica, refuse_unknown_revision, stale
 
+MAX_STALENESS_S = 30.0
 _RETRY_S = 0.01
 
 _LOG = logging.getLogger(__name__)
@@ -19,13 +22,28 @@ class Follower:
 
     Args:
         interval_s: pause between two looks for changes made by other processes: the published lag.
+        max_staleness_s: how long the replica decides on without a look that succeeded. It counts from when that look
+            began, also for one that never ends, and only while this follows: in process nobody does.
+        elapsed: seconds, as the replica counts them.
     """
 
-    def __init__(self, replica: Replica, store: FactStore, *, interval_s: float = 0.05) -> None:
+    def __init__(
+        self,
+        replica: Replica,
+        store: FactStore,
+        *,
+        interval_s: float = 0.05,
+        max_staleness_s: float = MAX_STALENESS_S,
+        elapsed: Callable[[], float] = elapsed_s,
+    ) -> None:
         self._replica = replica
         self._store = store
         self._interval_s = interval_s
+        self._max_staleness_s = max_staleness_s
+        self._elapsed = elapsed
         self._turn = asyncio.Lock()
+        self._link_turn = asyncio.Lock()
+        self._links: set[asyncio.Task[None]] = set()
         self._trouble: str | None = None
 
     @property
@@ -43,8 +61,23 @@ class Follower:
             while True:
                 prepared = await asyncio.to_thread(self._replica.prepare)
                 self._replica.apply(prepared)
-                if len(prepared.changes) < BATCH:
-                    return self._replica.view().revision
+                for digest in self._replica.take_published():
+                    self._link_ahead(digest)
+                if prepared.is_last:
+                    return self._replica.reached()
+
+    def _link_ahead(self, digest: str) -> None:
+        """Link a published bundle in a thread, while changes are followed and decisions made."""
+
+        async def link() -> None:
+            # One at a time: the threads are the follower's own too.
+            async with self._link_turn:
+                await asyncio.to_thread(self._replica.link, digest)
+
+        task = asyncio.create_task(link())
+        # The event loop itself keeps no task alive.
+        self._links.add(task)
+        task.add_done_callback(self._links.discard)
 
     async def reach(self, revision: int | None) -> None:
         """Wait at most 250 ms until the snapshot has seen `revision`. None asks for nothing.
@@ -66,6 +99,7 @@ class Follower:
     async def run(self) -> None:
         """Follow until cancelled. Trouble is logged once per kind and kept in `trouble`; it does not end the loop."""
         seen: object = None
+        self._replica.fresh_until(self._elapsed() + self._max_staleness_s)
         try:
             while True:
                 seen = await self._look(seen)
@@ -76,6 +110,7 @@ class Follower:
             raise
 
     async def _look(self, seen: object) -> object:
+        began = self._elapsed()
         try:
             token = await asyncio.to_thread(self._store.version_token)
             if token != seen or self._trouble is not None:
@@ -86,4 +121,7 @@ class Follower:
             self._trouble = error.code
             return seen
         self._trouble = None
+        # INVARIANT: no decision on facts that nobody confirmed for `max_staleness_s`
+        # (test_a_store_out_of_reach_for_too_long_ends_the_deciding).
+        self._replica.fresh_until(began + self._max_staleness_s)
         return token

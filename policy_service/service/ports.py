@@ -59,8 +59,8 @@ class FactStore(Protocol):
         """Up to `limit` changes from `revision + 1` on, without gaps."""
         ...
 
-    def version_token(self) -> object:
-        """A value that differs once something was committed. Cheap."""
+    def version_token(self) -> tuple[int, str]:
+        """The last committed revision and its hash: it differs once something was committed. Cheap."""
         ...
 
     def facts(self) -> Iterator[Fact]:

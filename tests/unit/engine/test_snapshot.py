@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from policy_service.engine.decide import decide
+from policy_service.engine.guard import authorize, effective_scopes
 from policy_service.engine.snapshot import Snapshot
 from policy_service.model.changes import GENESIS_HASH, ChangeDraft, Effect
 from policy_service.model.errors import StoreError
@@ -28,7 +30,7 @@ from policy_service.model.facts import (
     User,
     Workspace,
 )
-from policy_service.model.request import Request
+from policy_service.model.request import Credential, Request
 from tests.unit.engine.worlds import (
     NOW,
     World,
@@ -93,17 +95,13 @@ def test_apply_is_atomic() -> None:
     world = World(policy())
     before = (world.snapshot.revision, world.snapshot.chain_hash, world.snapshot.bundle, list(world.snapshot.facts()))
     good = effect(User(**ACME, id="ann"))
-    for bad in (Effect("planet", ("mars",), None, {}), effect(ActiveBundle(digest="sha256:unpublished"))):
-        draft = ChangeDraft(action="x.put", workspace=None, subject="", effects=(good, bad))
-        with pytest.raises(StoreError):
-            world.snapshot.apply(next_change(world.snapshot, draft))
-        after = (
-            world.snapshot.revision,
-            world.snapshot.chain_hash,
-            world.snapshot.bundle,
-            list(world.snapshot.facts()),
-        )
-        assert after == before
+    activation = effect(ActiveBundle(digest="sha256:two"))
+    bad = Effect("planet", ("mars",), None, {})
+    draft = ChangeDraft(action="x.put", workspace=None, subject="", effects=(good, activation, bad))
+    with pytest.raises(StoreError):
+        world.snapshot.apply(next_change(world.snapshot, draft))
+    after = (world.snapshot.revision, world.snapshot.chain_hash, world.snapshot.bundle, list(world.snapshot.facts()))
+    assert after == before
 
 
 def test_a_change_twice_is_refused() -> None:
@@ -123,6 +121,32 @@ def test_bundles() -> None:
     assert world.snapshot.program is world.programs.program("sha256:two")
     world.remove(ActiveBundle(digest="sha256:two"))
     assert (world.snapshot.bundle, world.snapshot.program) == (None, None)
+
+
+def test_superseded_bundles() -> None:
+    """Nobody asks for their programs: an old one that cannot be had any more stops no fold."""
+    first, second = policy(digest="sha256:one"), policy(digest="sha256:two")
+    world = World(first, second)
+    world.put(ActiveBundle(digest="sha256:lost")).put(User(**ACME, id="ann")).put(ActiveBundle(digest="sha256:two"))
+    assert not world.snapshot.is_settled
+    assert world.snapshot.program is world.programs.program("sha256:two")
+    assert world.snapshot.is_settled
+
+
+def test_an_active_bundle_that_cannot_be_had() -> None:
+    """Facts go on, nothing is decided: every look at the program, and every caller, meets the error, until it can."""
+    world = World(policy(digest="sha256:one"))
+    world.put(ActiveBundle(digest="sha256:lost"), User(**ACME, id="ann"), user_key())
+    assert world.snapshot.fact("user", ("acme", "ann")) is not None
+    for _ in range(2):
+        with pytest.raises(StoreError, match="`sha256:lost` is not published"):
+            decide(ask("userKey00001"), world.snapshot, NOW)
+        with pytest.raises(StoreError):
+            authorize(Credential("verified", "userKey00001", 1), "pipelines:run", None, world.snapshot, NOW)
+        with pytest.raises(StoreError):
+            effective_scopes(user_key(), world.snapshot)
+    world.put(ActiveBundle(digest="sha256:one"))
+    assert decide(ask("userKey00001"), world.snapshot, NOW).bundle == "sha256:one"
 
 
 def slot(number: int) -> SecretSlot:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from policy_service.service.cache import Cache
@@ -37,3 +39,28 @@ def test_two_who_make_the_same_value_share_the_first() -> None:
         return second
 
     assert cache.get("a", slow) is first
+
+
+def test_who_asks_for_what_is_being_made_waits_for_it() -> None:
+    """It is made once; whoever only wants to know whether it is there does not wait, nor do others."""
+    cache: Cache[str] = Cache(2)
+    begun, go_on = threading.Event(), threading.Event()
+    made: list[str] = []
+
+    def slow() -> str:
+        begun.set()
+        assert go_on.wait(10)
+        made.append("slow")
+        return "slow"
+
+    threads = [threading.Thread(target=cache.get, args=("a", slow)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert begun.wait(10)
+    assert cache.ready("a") is None
+    assert cache.get("b", lambda: "quick") == "quick"
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert made == ["slow"]
+    assert cache.ready("a") == "slow"

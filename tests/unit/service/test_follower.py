@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable
 
 import pytest
 
+from policy_service.engine.program import Program
 from policy_service.model.errors import RequestError, StoreError
 from policy_service.service import follower as follower_module
 from policy_service.service import replica as replica_module
 from policy_service.service.follower import Follower
-from tests.unit.service.house import TENANT, House
+from policy_service.service.replica import Replica
+from tests.unit.service.house import OPERATOR, OTHER_FILES, TENANT, House
 
 INTERVAL_S = 0.002
 
@@ -42,8 +45,7 @@ def test_catching_up_reaches_the_head(house: House) -> None:
 
 def test_catching_up_takes_batch_after_batch(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is read in a thread and applied on the loop."""
-    for module in (follower_module, replica_module):
-        monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(replica_module, "BATCH", 2)
 
     async def scenario(follower: Follower) -> None:
         assert await follower.catch_up() == house.store.head()
@@ -142,3 +144,97 @@ def test_a_revision_not_reached_in_time_is_stale(house: House, monkeypatch: pyte
         assert raised.value.code == "stale"
 
     _run(house, scenario)
+
+
+class _Seconds:
+    """Seconds that go by when told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("how", ["refuses", "hangs"])
+def test_a_store_out_of_reach_for_too_long_ends_the_deciding(house: House, how: str) -> None:
+    """Also where it gives no answer at all. Once it is back, so is the deciding, by itself."""
+    seconds = _Seconds()
+    back = threading.Event()
+    replica = Replica(house.store, house.bundles, elapsed=seconds)
+    follower = Follower(replica, house.store, interval_s=INTERVAL_S, max_staleness_s=30, elapsed=seconds)
+
+    def out_of_reach() -> tuple[int, str]:
+        if how == "hangs":
+            back.wait(30)
+        raise StoreError("store_unreachable", "the database cannot be reached")
+
+    async def scenario() -> None:
+        task = asyncio.create_task(follower.run())
+        await _until(lambda: replica.revision == house.store.head())
+        real, house.store.version_token = house.store.version_token, out_of_reach
+        seconds.now = 29.9
+        await asyncio.sleep(5 * INTERVAL_S)
+        assert replica.view().revision == house.store.head()
+        seconds.now = 60.1
+        with pytest.raises(StoreError) as raised:
+            replica.view()
+        assert raised.value.code == "stale"
+        house.store.version_token = real
+        back.set()
+        await _until(lambda: _decides(replica))
+        task.cancel()
+
+    asyncio.run(scenario())
+
+
+def _decides(replica: Replica) -> bool:
+    try:
+        replica.view()
+    except StoreError:
+        return False
+    return True
+
+
+def test_without_a_follower_nobody_counts_the_seconds(house: House) -> None:
+    """A command reads the facts once and is done; it needs no deadline."""
+    seconds = _Seconds()
+    replica = Replica(house.store, house.bundles, elapsed=seconds)
+    asyncio.run(Follower(replica, house.store, max_staleness_s=1, elapsed=seconds).catch_up())
+    seconds.now = 1e6
+    assert replica.view().revision == house.store.head()
+
+
+def test_linking_a_published_bundle_holds_up_no_other_change(house: House) -> None:
+    """A key revoked meanwhile is revoked at once; the bundle is linked when it is activated, and not again."""
+    begun, go_on = threading.Event(), threading.Event()
+    linked: list[str] = []
+
+    class Slow:
+        def program(self, digest: str) -> Program:
+            if digest != first:
+                linked.append(digest)
+                begun.set()
+                assert go_on.wait(10)
+            return house.bundles.program(digest)
+
+    first = house.bundles.active()
+    replica = Replica(house.store, Slow())
+    key = house.key()
+
+    async def scenario() -> None:
+        follower = Follower(replica, house.store, interval_s=INTERVAL_S)
+        await follower.catch_up()
+        published = house.bundles.publish(OPERATOR, OTHER_FILES).fact
+        assert published is not None
+        await follower.catch_up()
+        await _until(begun.is_set)
+        house.admin.revoke_key(OPERATOR, "acme", key.api_key.id, reason="leaked")
+        assert await follower.catch_up() == house.store.head()
+        revoked = replica.view().api_key(key.api_key.id)
+        assert revoked is not None
+        assert revoked.revoked_at is not None
+        assert linked == [published.digest]
+        go_on.set()
+
+    asyncio.run(scenario())

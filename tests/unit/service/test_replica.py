@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from policy_service.engine.program import Program
 from policy_service.engine.snapshot import Snapshot
 from policy_service.model.errors import RequestError, StoreError
 from policy_service.service import replica as replica_module
@@ -181,3 +182,148 @@ def test_a_feed_that_lags_behind_its_head_is_stale(house: House, monkeypatch: py
     with pytest.raises(StoreError) as raised:
         house.replica.reach(1, house.clock)
     assert raised.value.code == "stale"
+
+
+def test_another_database_of_the_same_length_stops_the_replica_for_good(house: House) -> None:
+    """An older one that was restored and written to until its head was the same number again."""
+    house.replica.catch_up()
+    last = house.store.changes[-1]
+    house.store.changes[-1] = msgspec.structs.replace(last, hash="f" * 64)
+    with pytest.raises(StoreError) as raised:
+        house.replica.catch_up()
+    assert (raised.value.code, raised.value.details) == ("store_diverged", {"revision": last.revision})
+    house.store.changes[-1] = last
+    with pytest.raises(StoreError):
+        house.replica.view()
+
+
+def test_after_its_deadline_the_replica_decides_nothing(house: House) -> None:
+    """503 `stale` with a time to come back; a later deadline makes it decide again."""
+    now = 100.0
+    replica = Replica(house.store, house.bundles, elapsed=lambda: now)
+    replica.catch_up()
+    replica.fresh_until(130.0)
+    now = 130.0
+    assert replica.view().revision == house.store.head()
+    now = 130.001
+    with pytest.raises(StoreError) as raised:
+        replica.view()
+    assert raised.value.code == "stale"
+    assert raised.value.details == {"revision": house.store.head(), "retry_after_s": 5}
+    replica.fresh_until(160.0)
+    assert replica.view().revision == house.store.head()
+
+
+class _Linked:
+    """Programs, with a note of each that was asked for."""
+
+    def __init__(self, house: House) -> None:
+        self.bundles = Bundles(house.store, house.clock)
+        self.asked: list[str] = []
+
+    def program(self, digest: str) -> Program:
+        self.asked.append(digest)
+        return self.bundles.program(digest)
+
+
+def _activate(house: House, files: dict[str, str]) -> str:
+    published = house.bundles.publish(OPERATOR, files).fact
+    assert published is not None
+    house.bundles.activate(OPERATOR, published.digest)
+    return published.digest
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 500])
+def test_old_bundles_are_never_linked(house: House, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    """However history falls into batches: a worker that starts links the last one, and an old one may be damaged."""
+    monkeypatch.setattr(replica_module, "BATCH", batch)
+    first = house.bundles.active()
+    assert first is not None
+    second = _activate(house, OTHER_FILES)
+    house.admin.put_user(TENANT, "acme", "ada")
+    house.store.texts[first] = {"chain.yaml": "nonsense"}
+    programs = _Linked(house)
+    replica = Replica(house.store, programs)
+    assert replica.catch_up() == house.store.head()
+    assert set(programs.asked) == {second}
+    assert replica.view().bundle == second
+    reached = Replica(house.store, programs)
+    reached.reach(house.store.head(), house.clock)
+    assert reached.view().program is replica.view().program
+
+
+def test_what_comes_before_an_activation_need_not_wait_for_it(house: House) -> None:
+    """A worker that decides takes it first; what comes after must wait, for the revision fixes the policy."""
+    house.replica.catch_up()
+    house.admin.put_user(TENANT, "acme", "ada")
+    before = house.store.head()
+    other = _activate(house, OTHER_FILES)
+    house.admin.put_user(TENANT, "acme", "boris")
+    programs = _Linked(house)
+    house.replica._programs = programs
+    prepared = house.replica.prepare()
+    assert programs.asked == []
+    assert house.replica.apply(prepared) == before + 1, "the publishing too"
+    house.replica.apply(house.replica.prepare())
+    assert programs.asked == [other]
+    assert house.replica.revision == house.store.head()
+
+
+def test_a_batch_that_is_not_the_last_settles_a_worker_that_decides(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on deciding between two batches."""
+    house.replica.catch_up()
+    other = _activate(house, OTHER_FILES)
+    for number in range(3):
+        house.admin.put_user(TENANT, "acme", f"u{number}")
+    monkeypatch.setattr(replica_module, "BATCH", 2)
+    while house.replica.revision < house.store.head():
+        house.replica.apply(house.replica.prepare())
+        assert house.replica.view().revision == house.replica.revision
+    assert house.replica.view().bundle == other
+
+
+def test_nothing_is_decided_in_the_midst_of_history(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """503 `starting`: linking an old bundle there would hold everybody up, for a policy that is none any more."""
+    monkeypatch.setattr(replica_module, "BATCH", 2)
+    house.replica.apply(house.replica.prepare())
+    with pytest.raises(StoreError) as raised:
+        house.replica.view()
+    assert raised.value.code == "starting"
+    house.replica.catch_up()
+    assert house.replica.view().revision == house.store.head()
+
+
+def test_another_activation_mends_a_bundle_that_cannot_be_had(house: House) -> None:
+    """The facts were followed on; so a rollback is seen."""
+    house.replica.catch_up()
+    good = house.bundles.active()
+    assert good is not None
+    other = _activate(house, OTHER_FILES)
+    del house.store.texts[other]
+    replica = Replica(house.store, Bundles(house.store, house.clock))
+    for _ in range(2):
+        with pytest.raises(StoreError) as raised:
+            replica.catch_up()
+        assert raised.value.code == "bundle_missing"
+    house.bundles.activate(OPERATOR, good)
+    assert replica.catch_up() == house.store.head()
+    assert replica.view().bundle == good
+
+
+def test_published_bundles_are_told_to_whoever_links_ahead(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """Those published from now on, not those of the past; what cannot be linked is logged and harms nobody."""
+    house.replica.catch_up()
+    assert house.replica.take_published() == []
+    published = house.bundles.publish(OPERATOR, OTHER_FILES).fact
+    assert published is not None
+    house.replica.catch_up()
+    assert house.replica.take_published() == [published.digest]
+    assert house.replica.take_published() == []
+    programs = _Linked(house)
+    replica = Replica(house.store, programs)
+    replica.link(published.digest)
+    assert programs.bundles.ready_program(published.digest) is not None
+    replica.link("sha256:none")
+    assert "bundle_missing" in caplog.text
