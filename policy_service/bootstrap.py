@@ -103,7 +103,7 @@ def build(settings: Settings, store: Store, peppers: Peppers) -> Services:
         clock=clock,
         bundles=bundles,
         replica=replica,
-        follower=Follower(replica, store),
+        follower=Follower(replica, store, max_staleness_s=settings.max_staleness_s),
         credentials=credentials,
         gate=Gate(credentials, replica, clock),
         decisions=Decisions(replica, credentials, clock, ids, NullSink()),

@@ -92,6 +92,13 @@ class Settings(BaseSettings):
     shutdown_grace_s: int = Field(
         10, ge=0, le=600, description="Seconds that requests under way are given when the server is told to stop."
     )
+    max_staleness_s: int = Field(
+        30,
+        ge=1,
+        le=86400,
+        description="Seconds that the server decides on after its last successful look at the store. Past that it "
+        "answers 503 `stale` until the store is back.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity of the server's log: `debug`, `info`, `warning` or `error`."
     )

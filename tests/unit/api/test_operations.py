@@ -61,6 +61,26 @@ def test_a_store_that_diverged_ends_the_worker_for_good(desk: Desk) -> None:
     assert "retry-after" not in answer.headers
 
 
+def test_facts_of_unknown_age_are_not_decided_on(operator: Desk) -> None:
+    """503 `stale` for every question, one in a batch too, and for `/readyz`; all of it passes with the next look."""
+    key = operator.house.key().text
+    operator.house.replica.catch_up()
+    operator.house.replica.fresh_until(float("-inf"))
+    batch = {"requests": [question(key=key)]}
+    for answer in (
+        operator.decide(key=key),
+        operator.decide(key=key, min_revision=1),
+        operator.call("POST", "/decide/batch", batch),
+        operator.call("GET", "/v1/users?workspace=acme"),
+        operator.call("GET", "/readyz", key=None),
+    ):
+        assert problem_code(answer, 503) == "stale"
+        assert answer.headers["retry-after"] == "5"
+    operator.house.replica.fresh_until(float("inf"))
+    assert operator.decide(key=key).json()["decision"] == "allow"
+    assert operator.call("GET", "/readyz", key=None).status_code == 200
+
+
 def test_metrics_count_decisions_and_refusals(operator: Desk) -> None:
     """By reason; lag and reachability are measured when asked."""
     operator.decide(key=operator.house.key().text)
