@@ -99,6 +99,7 @@ EDGES = (
     "resource.attr.t.getDayOfWeek() == 4 && request.time.getDayOfWeek() == 4",
     "resource.attr.t.getMinutes() == 30 && resource.attr.t.getSeconds() == 45",
     "resource.attr.t.getMilliseconds() == 123 || resource.attr.t.getHours() == 12",
+    "((true ? false : true) ? [1] : [2]) == [1] || ((false ? true : 1 < 2) ? 1 : (true ? 2 : 3)) == 2",
     "resource.attr.b ? resource.attr.n / 0 == 1 : resource.attr.n == 0",
     "(resource.attr.n == 0 ? resource.attr.x : 1.0) == 0.0 && (resource.attr.b ? key.scopes.all(e, bool(e)) : true)",
     'key.scopes.exists(lambda, lambda == \'é{}\\n"\\\\\') || \'a\' == """b\nc""" // and\u2028a comment',
