@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from policy_service.model.names import ID, NAME, RESOURCE_ID
+from policy_service.service.administration.secrets import MAX_GRACE_S
 
 MAX_BATCH: Final = 1000
 TEXT: Final = "<text>"
@@ -178,6 +179,12 @@ class KeyBody(Body):
 
 class EmptyBody(Body):
     """Nothing, or an empty object."""
+
+
+class RotateBody(Body):
+    """How long the secret that is replaced still works."""
+
+    grace_s: int = Field(0, ge=0, le=MAX_GRACE_S, description="Seconds; never past the key's own end.", examples=[3600])
 
 
 class RevokeBody(Body):

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from policy_service.api.documents import fact_document
 from policy_service.api.incoming import read_flag, read_number
 from policy_service.model.facts import Fact
-from policy_service.model.names import ADMIN_ORGANIZATION
+from policy_service.model.names import ADMIN_ORGANIZATION, KEYS_OWN
 from policy_service.service.administration import Administration, Found, Page, Written
 from policy_service.service.bundles import Bundles
 from policy_service.service.callers import Caller
@@ -20,6 +20,8 @@ from policy_service.service.preconditions import fact_tag
 LISTING: Final = ("limit", "cursor")
 FORCE: Final = ("force",)
 """Taken by every change that could end its author's own access."""
+KEY_KEEPERS: Final = (ADMIN_ORGANIZATION, KEYS_OWN)
+"""Who may look after keys: an administrator after all, anybody with the second after their own."""
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -12,7 +12,8 @@ from policy_service.model.errors import RequestError
 from policy_service.model.facts import AllowlistEntry, PrincipalKind
 from policy_service.model.instants import parse_rfc3339
 from policy_service.model.names import split_resource
-from policy_service.service.administration import NewKey
+from policy_service.service.administration import IssuedKey, NewKey
+from policy_service.service.preconditions import fact_tag
 
 
 def put_resource(call: Call) -> Outcome:
@@ -94,9 +95,18 @@ def show_allowlist(call: Call) -> Outcome:
 
 def create_key(call: Call) -> Outcome:
     """The answer is the only one that ever shows the key's text."""
-    issued = call.administration.create_key(call.caller, call.workspace, _new_key(call.body))
+    return _issued(call.administration.create_key(call.caller, call.workspace, _new_key(call.body)))
+
+
+def rotate_key(call: Call) -> Outcome:
+    """The same: the new text is in this answer and nowhere else."""
+    key_id, grace_s = call.path["id"], call.body.grace_s
+    return _issued(call.administration.rotate_key(call.caller, call.workspace, key_id, grace_s=grace_s))
+
+
+def _issued(issued: IssuedKey) -> Outcome:
     data = {**key_document(issued.api_key), "key": issued.text}
-    return Outcome(data, issued.written.revision, created=True, changed=True)
+    return Outcome(data, issued.written.revision, created=True, changed=True, tag=fact_tag(issued.api_key))
 
 
 def _new_key(body: KeyBody) -> NewKey:

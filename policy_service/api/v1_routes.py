@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from policy_service.api import bodies, shapes, v1_access, v1_people
-from policy_service.api.endpoints import FORCE, LISTING, Call, Endpoint, Outcome
+from policy_service.api.endpoints import FORCE, KEY_KEEPERS, LISTING, Call, Endpoint, Outcome
 from policy_service.api.shapes import Envelope
 from policy_service.model.facts import (
     ApiKey,
@@ -158,9 +158,27 @@ ENDPOINTS: Final = (
         "Make a key; `data.key` is shown this once.",
         bodies.KeyBody,
         statuses=(201,),
+        scope=KEY_KEEPERS,
     ),
-    _show("keys/{id}", _A.show_key, _S.KeyShape, "Show a key, without its text."),
-    _list("keys", _A.list_keys, _S.KeyShape, "List keys, revoked and expired ones too.", ("principal",)),
+    _show("keys/{id}", _A.show_key, _S.KeyShape, "Show a key, without its text.", scope=KEY_KEEPERS),
+    _list(
+        "keys",
+        _A.list_keys,
+        _S.KeyShape,
+        "List keys, revoked and expired ones too.",
+        ("principal",),
+        scope=KEY_KEEPERS,
+    ),
+    _post(
+        "keys/{id}/rotate",
+        _A.rotate_key,
+        _S.NewKeyShape,
+        "Give a key a new secret; `data.key` is shown this once.",
+        bodies.RotateBody,
+        body_required=False,
+        statuses=(201,),
+        scope=KEY_KEEPERS,
+    ),
     _post(
         "keys/{id}/revoke",
         _A.revoke_key,
@@ -169,6 +187,7 @@ ENDPOINTS: Final = (
         bodies.RevokeBody,
         body_required=False,
         query=FORCE,
+        scope=KEY_KEEPERS,
     ),
     _list("changes", _A.list_changes, _S.ChangeShape, "List changes, oldest first."),
     _show(

@@ -1,4 +1,4 @@
-"""`keys`: issue, list, show, revoke."""
+"""`keys`: issue, list, show, rotate, revoke."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from policy_service.cli.client import connect, segment
+from policy_service.cli.environment import Session
 from policy_service.cli.nouns import Id, add_get, field, forced, instant, noun, pairs, show_done, show_list
 from policy_service.cli.options import AsJson, DataDir, Force, Limit, Url, Workspace
 from policy_service.model.errors import UsageError
 
-app = noun("API keys: issue, list, show, revoke.")
+app = noun("API keys: issue, list, show, rotate, revoke.")
 
 
 def _principal(item: dict[str, Any]) -> str:
@@ -88,11 +89,34 @@ def create_key(
     }
     with connect(context.obj, data_dir=data_dir, url=url, workspace=workspace) as api:
         answer = api.call("POST", "keys", body={name: value for name, value in given.items() if value})
+    _show_once(context.obj, answer, "created", as_json)
+
+
+@app.command("rotate")
+def rotate_key(
+    context: typer.Context,
+    key_id: Id,
+    grace_s: Annotated[
+        int, typer.Option("--grace-s", metavar="SECONDS", help="How long the secrets before still work.")
+    ] = 0,
+    workspace: Workspace = None,
+    data_dir: DataDir = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a key a new secret. It is printed once; the key's id and all else stay."""
+    with connect(context.obj, data_dir=data_dir, url=url, workspace=workspace) as api:
+        answer = api.call("POST", f"keys/{segment(key_id)}/rotate", body={"grace_s": grace_s})
+    _show_once(context.obj, answer, "rotated", as_json)
+
+
+def _show_once(session: Session, answer: dict[str, Any], done: str, as_json: bool) -> None:
+    """Standard output is the key alone, so that it can go straight into a secret store."""
     if as_json:
-        context.obj.screen.json(answer)
+        session.screen.json(answer)
         return
-    context.obj.screen.note(f"key {answer['data']['id']} created (revision {answer['revision']}); shown once:")
-    context.obj.screen.line(answer["data"]["key"])
+    session.screen.note(f"key {answer['data']['id']} {done} (revision {answer['revision']}); shown once:")
+    session.screen.line(answer["data"]["key"])
 
 
 @app.command("revoke")

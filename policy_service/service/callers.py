@@ -29,6 +29,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         workspace: the caller's own; what it covers is `is_operator`'s to say.
         is_operator: a key of `system`, or a local command: covers all workspaces.
         scope: the scope that let it in; None for a local command, which may do everything.
+        slot: which of the key's secrets was presented.
     """
 
     actor: str
@@ -38,6 +39,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     key_id: str | None = None
     principal_kind: str | None = None
     principal_id: str | None = None
+    slot: int | None = None
 
     def covers(self, workspace: str) -> bool:
         """Whether facts of `workspace` are within this caller's reach."""
@@ -92,12 +94,12 @@ class Gate:
         for wanted in scopes:
             verdict = authorize(credential, wanted, peer_ip, snapshot, now)
             if verdict.allowed:
-                return _caller(verdict, wanted)
+                return _caller(verdict, wanted, credential.slot)
             refused = refused or verdict
         raise _refusal(refused, scopes)
 
 
-def _caller(verdict: Verdict, scope: str) -> Caller:
+def _caller(verdict: Verdict, scope: str, slot: int | None) -> Caller:
     workspace = verdict.workspace or ""
     return Caller(
         actor=f"key:{verdict.key_id}",
@@ -107,6 +109,7 @@ def _caller(verdict: Verdict, scope: str) -> Caller:
         key_id=verdict.key_id,
         principal_kind=verdict.principal_kind,
         principal_id=verdict.principal_id,
+        slot=slot,
     )
 
 

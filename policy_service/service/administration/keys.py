@@ -1,4 +1,4 @@
-"""API keys: issue, show, list, revoke. The text of a key is shown once, by `create_key`, and stored nowhere."""
+"""API keys: issue, show, list, rotate, revoke. The text of a key is shown once, and stored nowhere."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from policy_service.model.instants import MAX_NS, MIN_NS
 from policy_service.model.names import OWN_SCOPES
 from policy_service.service.administration.allowlist import canonical_cidrs
 from policy_service.service.administration.desk import Desk, existing_workspace
+from policy_service.service.administration.own_keys import own_only, own_principal, refuse_beyond, refuse_others
+from policy_service.service.administration.secrets import grace_ns, rotated
 from policy_service.service.callers import Caller
 from policy_service.service.checks import check_id, check_labels, check_text, near, shown
 from policy_service.service.discreet import Discreet
@@ -44,7 +46,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IssuedKey(Discreet, frozen=True, kw_only=True):
-    """A key just made, and its text, which cannot be had again."""
+    """A key with a secret just made, and its text, which cannot be had again."""
 
     secret_fields: ClassVar[tuple[str, ...]] = ("written", "text")
     written: Written[ApiKey]
@@ -53,7 +55,11 @@ class IssuedKey(Discreet, frozen=True, kw_only=True):
 
 
 class KeyAdministration(Desk):
-    """Create, show, list and revoke keys."""
+    """Create, show, list, rotate and revoke keys.
+
+    Who came in by `keys:own` looks after the keys of its own user, and grants no more than its own key has: what is not
+    its own is 403 `own_keys_only`, whether it is there or not; what reaches further, 403 `exceeds_own_key`.
+    """
 
     def create_key(self, caller: Caller, workspace: str, new: NewKey) -> IssuedKey:
         """Issue a key for a principal of the workspace.
@@ -61,16 +67,18 @@ class KeyAdministration(Desk):
         Raises:
             RequestError: 400 `unknown_scope`, `invalid_scopes` (none, or too many), `unknown_principal`,
                 `invalid_expiry`, `invalid_cidr`, `duplicate_cidr`, `too_many_entries`, `invalid_labels`,
-                `invalid_id`; 404 `not_found` (the workspace).
+                `invalid_id`; 403 `own_keys_only`, `exceeds_own_key`; 404 `not_found` (the workspace).
             StoreError: `no_policy`, where a scope is none of the service's own.
         """
         self._enter(caller, workspace)
+        refuse_others(caller, workspace, (new.principal_kind, new.principal_id))
         now = self._clock.now()
         made, text = self._mint(_described(workspace, new, now))
         sealed = self._sealed(made, text)
 
         def plan(reader: FactReader) -> Planned[ApiKey]:
             existing_workspace(reader, workspace)
+            self._refuse_beyond(reader, caller, made)
             _check_principal(reader, made)
             self._check_scopes(reader, made.scopes)
             if reader.get(ApiKey, made.key()) is not None:
@@ -81,11 +89,12 @@ class KeyAdministration(Desk):
         return IssuedKey(written=self._write(caller, now, plan), api_key=made, text=text)
 
     def get_key(self, caller: Caller, workspace: str, key_id: str) -> Found[ApiKey]:
-        """One key, without its secret. Raises RequestError 404 `not_found`."""
+        """One key, without its secret. Raises RequestError 404 `not_found`, 403 `own_keys_only`."""
         self._enter(caller, workspace)
         _check_key_id(key_id)
         revision = self._store.head()
-        return Found(fact=self._store.read(lambda reader: _existing_key(reader, workspace, key_id)), revision=revision)
+        found = self._store.read(lambda reader: _existing_key(reader, caller, workspace, key_id))
+        return Found(fact=found, revision=revision)
 
     def list_keys(
         self,
@@ -96,8 +105,14 @@ class KeyAdministration(Desk):
         cursor: str | None = None,
         limit: int | None = None,
     ) -> Page[ApiKey]:
-        """The keys of a workspace, revoked and expired ones too, by id; those of one principal when named."""
+        """The keys of a workspace, revoked and expired ones too, by id; those of one principal when named.
+
+        Who came in by `keys:own` sees its own user's, and is refused another's (403 `own_keys_only`).
+        """
         self._enter(caller, workspace)
+        if own_only(caller) and principal is None:
+            principal = own_principal(caller, workspace)
+        refuse_others(caller, workspace, principal)
         where: dict[str, object] = {}
         if principal is not None:
             where = {"principal_kind": principal[0], "principal_id": check_id("principal", principal[1])}
@@ -109,7 +124,7 @@ class KeyAdministration(Desk):
         """End every secret of a key for good. Nothing changes for one that is revoked.
 
         Raises:
-            RequestError: 404 `not_found`; 409 `would_lock_out`; 400 `invalid_text` (the reason).
+            RequestError: 404 `not_found`; 403 `own_keys_only`; 409 `would_lock_out`; 400 `invalid_text` (the reason).
         """
         self._enter(caller, workspace)
         _check_key_id(key_id)
@@ -117,13 +132,41 @@ class KeyAdministration(Desk):
         now = self._clock.now()
 
         def plan(reader: FactReader) -> Planned[ApiKey]:
-            before = _existing_key(reader, workspace, key_id)
+            before = _existing_key(reader, caller, workspace, key_id)
             if before.revoked_at is not None:
                 return Planned(draft=None, fact=before)
             after = msgspec.structs.replace(before, revoked_at=now, revoke_reason=reason or None)
             return Planned(draft=draft("revoke", after, [put(after, before)], workspace=workspace), fact=after)
 
         return self._write(caller, now, plan, force=force)
+
+    def rotate_key(self, caller: Caller, workspace: str, key_id: str, *, grace_s: int = 0) -> IssuedKey:
+        """Give a key a new secret; its id and all else stay. The old one works until its grace ends, or its key.
+
+        So do older ones that are still in grace, and none longer: rotating without grace ends them all.
+
+        Raises:
+            RequestError: 404 `not_found`; 403 `own_keys_only`, `exceeds_own_key` (it could not have issued it); 409
+                `key_ended`, it is revoked or expired; 409 `too_many_secrets`; 400 `invalid_grace`.
+        """
+        self._enter(caller, workspace)
+        _check_key_id(key_id)
+        grace, now = grace_ns(grace_s), self._clock.now()
+        text = format_api_key(self._prefix, key_id, self._ids.secret())
+
+        def plan(reader: FactReader) -> Planned[ApiKey]:
+            before = _existing_key(reader, caller, workspace, key_id)
+            self._refuse_beyond(reader, caller, before)
+            after = rotated(before, self._peppers.current, now, grace)
+            change = draft("rotate", after, [put(after, before)], workspace=workspace, sealed=self._sealed(after, text))
+            return Planned(draft=change, fact=after, created=True)
+
+        written = self._write(caller, now, plan)
+        assert written.fact is not None  # a rotation always leaves its key
+        return IssuedKey(written=written, api_key=written.fact, text=text)
+
+    def _refuse_beyond(self, reader: FactReader, caller: Caller, wanted: ApiKey) -> None:
+        refuse_beyond(reader, lambda: self._active_policy(reader), caller, wanted)
 
     def _mint(self, described: ApiKey) -> tuple[ApiKey, str]:
         """Give a described key its id, its first secret slot and its text."""
@@ -193,10 +236,12 @@ def _check_key_id(key_id: str) -> None:
         raise RequestError("invalid_id", f"{shown(key_id)} is not the id of a key: 12 letters and digits")
 
 
-def _existing_key(reader: FactReader, workspace: str, key_id: str) -> ApiKey:
+def _existing_key(reader: FactReader, caller: Caller, workspace: str, key_id: str) -> ApiKey:
     existing_workspace(reader, workspace)
     key = reader.get(ApiKey, (key_id,))
-    # Another workspace's key is not to be told from none.
-    if key is None or key.workspace != workspace:
+    # Another workspace's key is not to be told from none; nor, for who may see its own alone, another user's.
+    key = None if key is None or key.workspace != workspace else key
+    refuse_others(caller, workspace, None if key is None else (key.principal_kind, key.principal_id))
+    if key is None:
         raise RequestError("not_found", f"there is no key `{key_id}` here", status=404)
     return key

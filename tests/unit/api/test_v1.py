@@ -332,3 +332,46 @@ def test_a_change_that_would_lock_its_author_out_is_a_409_until_it_is_forced(ten
     )
     assert ok(tenant.call("DELETE", "/v1/service-principals/admin?force=true")) is None
     assert problem_code(tenant.call("GET", "/v1/users"), 401) == "revoked_key"
+
+
+def _key_of(tenant: Desk, *scopes: str, **more: Any) -> Any:
+    body = {"principal": {"kind": "service", "id": "admin"}, "scopes": list(scopes or ("pipelines:run",)), **more}
+    return ok(tenant.call("POST", "/v1/keys", body), 201)
+
+
+def test_a_rotated_key_has_two_secrets_until_its_grace_ends(tenant: Desk) -> None:
+    """201 and the new text, once; the body may be left out, and then the old one ends at once."""
+    key = _key_of(tenant)
+    path = f"/v1/keys/{key['id']}/rotate"
+    first = ok(tenant.call("POST", path, {"grace_s": 60}), 201)
+    assert first["id"] == key["id"]
+    reasons = [tenant.decide(key=text).json()["reason"] for text in (key["key"], first["key"])]
+    assert reasons == ["allowed", "allowed"]
+    second = ok(tenant.call("POST", path), 201)
+    reasons = [tenant.decide(key=text).json()["reason"] for text in (key["key"], first["key"], second["key"])]
+    assert reasons == ["expired_key", "expired_key", "allowed"]
+    for wrong in (-1, 7_776_001, 1.5, "60", None, True):
+        problem_code(tenant.call("POST", path, {"grace_s": wrong}), 400)
+    tenant.call("POST", f"/v1/keys/{key['id']}/revoke")
+    assert problem_code(tenant.call("POST", path), 409) == "key_ended"
+
+
+def test_a_person_keeps_their_own_keys(tenant: Desk) -> None:
+    """The routes of keys are open to `keys:own`, and no others; what is not theirs is 403, there or not."""
+    tenant.call("PUT", "/v1/users/ada", {})
+    tenant.call("POST", "/v1/role-bindings", {"role": "keeper", "user": "ada"})
+    me = {"kind": "user", "id": "ada"}
+    mine = _key_of(tenant, "keys:own", "pipelines:read", principal=me)
+    other = _key_of(tenant)
+    show = {"key": mine["key"]}
+    made = ok(tenant.call("POST", "/v1/keys", {"principal": me, "scopes": ["pipelines:read"]}, **show), 201)
+    assert {key["id"] for key in ok(tenant.call("GET", "/v1/keys", **show))} == {mine["id"], made["id"]}
+    ok(tenant.call("POST", f"/v1/keys/{made['id']}/rotate", **show), 201)
+    assert ok(tenant.call("POST", f"/v1/keys/{made['id']}/revoke", **show))["revoked_at"]
+    for key_id in (other["id"], "AAAAAAAAAAAA"):
+        for method, path in (("GET", ""), ("POST", "/rotate"), ("POST", "/revoke")):
+            answer = tenant.call(method, f"/v1/keys/{key_id}{path}", **show)
+            assert problem_code(answer, 403) == "own_keys_only"
+    beyond = {"principal": me, "scopes": ["pipelines:run"]}
+    assert problem_code(tenant.call("POST", "/v1/keys", beyond, **show), 403) == "exceeds_own_key"
+    assert problem_code(tenant.call("GET", "/v1/users", **show), 403) == "insufficient_scope"

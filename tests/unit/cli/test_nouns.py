@@ -217,3 +217,15 @@ def test_force_is_handed_on_where_a_change_could_bar_its_author(terminal: Termin
     key = terminal.house.key().api_key.id
     good(terminal.run("keys", "revoke", key, "--force", *ACME))
     good(terminal.run("users", "delete", "ada", "--force", *ACME))
+
+
+def test_a_rotated_key_is_printed_once_and_alone(terminal: Terminal) -> None:
+    """As a new one is; the old secret works as long as it was told to."""
+    old = terminal.house.key()
+    printed = good(terminal.run("keys", "rotate", old.api_key.id, "--grace-s", "60", *ACME))
+    assert len(printed.out.splitlines()) == 1
+    text = printed.out.strip()
+    assert terminal.house.decide(text).decision.allowed
+    assert terminal.house.decide(old.text).decision.allowed
+    assert good(terminal.run("keys", "rotate", old.api_key.id, "--json", *ACME)).json["data"]["key"]
+    assert terminal.house.decide(text).decision.reason == "expired_key"

@@ -39,6 +39,8 @@ scopes:
     implies: [pipelines:read]
   admin:organization:
     on: [organization]
+  keys:own:
+    on: []
 """,
     "roles.yaml": """\
 roles:
@@ -47,6 +49,9 @@ roles:
   operator:
     scopes: [pipelines:run]
     inherits: [viewer]
+  keeper:
+    scopes: [keys:own]
+    inherits: [operator]
   everything:
     scopes: [admin:organization]
     inherits: [operator]

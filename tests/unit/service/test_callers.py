@@ -30,6 +30,7 @@ def test_a_key_of_the_system_workspace_is_the_operators(house: House) -> None:
         key_id=issued.api_key.id,
         principal_kind="service",
         principal_id="gateway",
+        slot=1,
     )
     assert caller.covers("acme")
 

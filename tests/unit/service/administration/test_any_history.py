@@ -108,6 +108,13 @@ class AnyHistory(RuleBasedStateMachine):
             chosen = data.draw(st.sampled_from(keys)).id
             self.attempt(lambda: self.house.admin.revoke_key(OPERATOR, workspace, chosen))
 
+    @rule(workspace=WORKSPACES, data=st.data(), grace_s=st.sampled_from([0, 3600]))
+    def rotate_key(self, workspace: str, data: st.DataObject, grace_s: int) -> None:
+        keys = self.house.store.read(lambda reader: reader.find(ApiKey))
+        if keys:
+            chosen = data.draw(st.sampled_from(keys)).id
+            self.attempt(lambda: self.house.admin.rotate_key(OPERATOR, workspace, chosen, grace_s=grace_s).written)
+
     @invariant()
     def the_snapshot_is_the_tables(self) -> None:
         """fold(changes) = tables, advanced step by step."""

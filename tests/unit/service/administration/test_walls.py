@@ -45,6 +45,7 @@ CALLS: list[Callable[[Administration, Caller, str], object]] = [
     lambda a, c, w: a.create_key(c, w, NEW),
     lambda a, c, w: a.get_key(c, w, "K00000000001"),
     lambda a, c, w: a.list_keys(c, w),
+    lambda a, c, w: a.rotate_key(c, w, "K00000000001"),
     lambda a, c, w: a.revoke_key(c, w, "K00000000001"),
     lambda a, c, w: a.list_changes(c, w),
 ]
