@@ -87,17 +87,4 @@ def checked_document(checked: Checked) -> dict[str, Any]:
 
 def diagnostics_document(diagnostics: Sequence[Diagnostic]) -> list[dict[str, Any]]:
     """Diagnostics as JSON, in reading order."""
-    return [
-        {
-            "code": diagnostic.code,
-            "severity": diagnostic.severity,
-            "message": diagnostic.message,
-            "file": diagnostic.span.file,
-            "line": diagnostic.span.line,
-            "column": diagnostic.span.column,
-            "end_line": diagnostic.span.end_line,
-            "end_column": diagnostic.span.end_column,
-            "path": diagnostic.path,
-        }
-        for diagnostic in diagnostics
-    ]
+    return [diagnostic.document() for diagnostic in diagnostics]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -41,6 +41,21 @@ class Diagnostic(msgspec.Struct, frozen=True):
     def sort_key(self) -> tuple[str, int, int, str, str]:
         """Reading order: file, line, column; then code and message, so that output is deterministic."""
         return (self.span.file, self.span.line, self.span.column, self.code, self.message)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, for editors and programs."""
+        span = self.span
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "file": span.file,
+            "line": span.line,
+            "column": span.column,
+            "end_line": span.end_line,
+            "end_column": span.end_column,
+            "path": self.path,
+        }
 
     def __str__(self) -> str:
         """`file:line:col: message @ $.path [code]`."""
