@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from policy_service.model.canonical import canonical_text, sha256_hex
+from policy_service.model.change_query import ChangeQuery, ChangesFound
 from policy_service.model.changes import GENESIS_HASH, Change, ChangeDraft, Effect, chain
 from policy_service.model.errors import StoreError
 from policy_service.model.facts import ENTITIES, Fact, Key
@@ -35,6 +36,7 @@ REFERENCES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("ip_allowlist", ("workspace",), "workspace"),
     ("resource", ("workspace",), "workspace"),
     ("active_bundle", ("digest",), "bundle"),
+    ("shadow_bundle", ("digest",), "bundle"),
 )
 """Which fields of which entity name which other fact. A field that is None names nothing."""
 
@@ -110,6 +112,15 @@ class MemoryStore:
     def changes_after(self, revision: int, limit: int) -> list[Change]:
         with self._open():
             return self.changes[revision : revision + limit]
+
+    def find_changes(
+        self, query: ChangeQuery, *, newest_first: bool = False, after: int = 0, before: int | None = None, limit: int
+    ) -> ChangesFound:
+        with self._open():
+            between = [c for c in self.changes if c.revision > after and (before is None or c.revision < before)]
+            found = [c for c in (reversed(between) if newest_first else between) if query.fits(c)]
+            shown = tuple(found[:limit])
+            return ChangesFound(changes=shown, position=shown[-1].revision if len(found) > limit else None)
 
     def version_token(self) -> tuple[int, str]:
         with self._open():

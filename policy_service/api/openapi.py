@@ -19,6 +19,7 @@ from policy_service.api.challenges import SERVICE_REALM
 from policy_service.api.problems import PROBLEM_JSON, problem
 from policy_service.api.shapes import Problem
 from policy_service.api.v1_routes import ENDPOINTS
+from policy_service.model.facts import ENTITIES
 from policy_service.model.names import ID, NAME, RESOURCE_ID
 
 Json = dict[str, Any]
@@ -29,6 +30,7 @@ _PATH: Final[dict[str, Json]] = {
     "id": {"type": "string", "pattern": f"^{ID.pattern}$"},
     "user": {"type": "string", "pattern": f"^{ID.pattern}$"},
     "type": {"type": "string", "pattern": f"^{NAME.pattern}$", "maxLength": 128},
+    "revision": {"type": "integer", "minimum": 1},
     "digest": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"},
 }
 _RESOURCE_ID_SCHEMA: Final[Json] = {"type": "string", "pattern": f"^{RESOURCE_ID.pattern}$"}
@@ -44,6 +46,14 @@ _QUERY: Final[dict[str, Json]] = {
     "user": {"schema": {"type": "string", "pattern": f"^{ID.pattern}$"}},
     "principal": {"schema": {"type": "string", "pattern": "^(user|service):.+$"}, "description": "`kind:id`."},
     "explain": {"schema": {"type": "boolean", "default": False}, "description": "Adds `checks`."},
+    "actor": {"schema": {"type": "string"}, "description": "`key:<id>` or `local:<uid>`."},
+    "action": {"schema": {"type": "string"}, "description": "What was done.", "example": "api_key.revoke"},
+    "entity": {"schema": {"type": "string", "enum": list(ENTITIES)}, "description": "On what kind of fact."},
+    "subject": {"schema": {"type": "string"}, "description": "On which: `mira`, or `demo/mira` with its workspace."},
+    "since": {"schema": {"type": "string", "format": "date-time"}, "description": "Not before this instant."},
+    "until": {"schema": {"type": "string", "format": "date-time"}, "description": "Before this instant."},
+    "after": {"schema": {"type": "integer", "minimum": 0}, "description": "Only later revisions."},
+    "order": {"schema": {"type": "string", "enum": ["oldest", "newest"], "default": "oldest"}},
     "force": {
         "schema": {"type": "boolean", "default": False},
         "description": "Even if it ends the caller's own access (409 `would_lock_out` otherwise).",

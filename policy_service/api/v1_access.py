@@ -1,11 +1,11 @@
-"""`/v1`: resources, role bindings, the allowlist, keys, changes and bundles."""
+"""`/v1`: resources, role bindings, the allowlist, keys and bundles."""
 
 from __future__ import annotations
 
 from typing import cast
 
 from policy_service.api.bodies import KeyBody, ResourceName
-from policy_service.api.documents import bundle_document, change_document, key_document
+from policy_service.api.documents import bundle_document, key_document
 from policy_service.api.endpoints import Call, Outcome, found, listed, written
 from policy_service.api.validation import mistake, refusal
 from policy_service.model.errors import RequestError
@@ -157,13 +157,6 @@ def revoke_key(call: Call) -> Outcome:
     return written(
         call.administration.revoke_key(call.caller, call.workspace, key_id, reason=reason, force=call.force())
     )
-
-
-def list_changes(call: Call) -> Outcome:
-    """Of one workspace; of all, and of bundles, for an operator who names none."""
-    workspace = call.named if call.caller.is_operator else call.workspace
-    result = call.administration.list_changes(call.caller, workspace, **call.paging())
-    return listed(result, change_document)
 
 
 def show_bundle(call: Call) -> Outcome:

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from policy_service.api import bodies, shapes, v1_access, v1_people
+from policy_service.api import bodies, shapes, v1_access, v1_changes, v1_people
 from policy_service.api.endpoints import FORCE, KEY_KEEPERS, LISTING, Call, Endpoint, Outcome
 from policy_service.api.shapes import Envelope
+from policy_service.api.v1_changes import FILTERS
 from policy_service.model.facts import (
     ApiKey,
     Fact,
@@ -189,7 +190,8 @@ ENDPOINTS: Final = (
         query=FORCE,
         scope=KEY_KEEPERS,
     ),
-    _list("changes", _A.list_changes, _S.ChangeShape, "List changes, oldest first."),
+    _list("changes", v1_changes.list_changes, _S.ChangeShape, "List changes: who did what, when.", FILTERS),
+    _show("changes/{revision}", v1_changes.show_change, _S.ChangeShape, "Show a change."),
     _show(
         "bundles/{digest}",
         _A.show_bundle,

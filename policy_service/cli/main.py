@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from policy_service.cli import access, decide, keys, policy, principals, serve, setup, workspaces
+from policy_service.cli import access, changes, decide, keys, policy, principals, serve, setup, workspaces
 from policy_service.cli.environment import Environment, Session
 from policy_service.cli.screen import Screen
 from policy_service.model.errors import PolicyErrors, PolicyServiceError
@@ -42,7 +42,7 @@ def build() -> typer.Typer:
         ("resources", access.resources),
         ("allowlist", access.allowlist),
         ("workspaces", workspaces.app),
-        ("changes", workspaces.changes),
+        ("changes", changes.app),
     ):
         app.add_typer(noun, name=name)
     return app

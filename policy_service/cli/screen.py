@@ -43,6 +43,10 @@ class Screen:
         """One line of an answer."""
         self._out.print(Text(visible(text), style=style))
 
+    def parts(self, *parts: tuple[str, str]) -> None:
+        """One line of an answer, of texts with a style each; in a pipe the texts alone."""
+        self._out.print(Text.assemble(*((visible(text), style) for text, style in parts)))
+
     def block(self, text: str) -> None:
         """Lines of our own making, or of a file that an author asked to see."""
         self._out.print(Text(visible(text.rstrip("\n"), keep_lines=True)))

@@ -168,6 +168,15 @@ class ActiveBundle(Fact, frozen=True, kw_only=True):
     slot: Literal["active"] = "active"
 
 
+class ShadowBundle(Fact, frozen=True, kw_only=True):
+    """Which bundle is decided beside the active one, to be compared and never answered. At most one."""
+
+    entity: ClassVar[str] = "shadow_bundle"
+    key_fields: ClassVar[tuple[str, ...]] = ("slot",)
+    digest: str
+    slot: Literal["shadow"] = "shadow"
+
+
 ENTITIES: dict[str, type[Fact]] = {
     fact.entity: fact
     for fact in (
@@ -182,5 +191,6 @@ ENTITIES: dict[str, type[Fact]] = {
         Resource,
         Bundle,
         ActiveBundle,
+        ShadowBundle,
     )
 }

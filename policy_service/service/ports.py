@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from policy_service.model.change_query import ChangeQuery, ChangesFound
 from policy_service.model.changes import Change, ChangeDraft
 from policy_service.model.decision import Decision
 from policy_service.model.facts import Fact, Key
@@ -57,6 +58,12 @@ class FactStore(Protocol):
 
     def changes_after(self, revision: int, limit: int) -> list[Change]:
         """Up to `limit` changes from `revision + 1` on, without gaps."""
+        ...
+
+    def find_changes(
+        self, query: ChangeQuery, *, newest_first: bool = False, after: int = 0, before: int | None = None, limit: int
+    ) -> ChangesFound:
+        """Up to `limit` changes that fit, of the revisions between `after` and `before`, both excluded."""
         ...
 
     def version_token(self) -> tuple[int, str]:

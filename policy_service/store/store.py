@@ -11,9 +11,11 @@ from sqlalchemy import URL, Connection, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from policy_service.model.canonical import canonical_text, sha256_hex
+from policy_service.model.change_query import ChangeQuery, ChangesFound
 from policy_service.model.changes import GENESIS_HASH, Change, ChangeDraft, chain
 from policy_service.model.errors import StoreError
 from policy_service.model.facts import Fact
+from policy_service.store.change_search import find_changes
 from policy_service.store.engines import (
     LOCK_TIMEOUT_S,
     check_file,
@@ -151,6 +153,16 @@ class Store:
             head = 0 if changes else read_counter(connection)[0]
         _check_gapless(changes, revision, head, limit)
         return changes
+
+    def find_changes(
+        self, query: ChangeQuery, *, newest_first: bool = False, after: int = 0, before: int | None = None, limit: int
+    ) -> ChangesFound:
+        """Up to `limit` changes that fit, of the revisions between `after` and `before`, both excluded.
+
+        A page may be short, or empty, and still go on from its `position`. Cost: bounded, see `change_search`.
+        """
+        with surfacing(), self._reading.connect() as connection:
+            return find_changes(connection, query, after=after, before=before, newest_first=newest_first, limit=limit)
 
     def facts(self) -> Iterator[Fact]:
         """Every fact of every table, from one consistent view."""

@@ -194,6 +194,18 @@ class ActiveBundles(Base):
     digest: Mapped[Name]
 
 
+class ShadowBundles(Base):
+    """Rows of `facts.ShadowBundle`: at most one."""
+
+    __tablename__ = "shadow_bundles"
+    __table_args__ = (
+        _reference(["digest"], "bundles", ["digest"]),
+        CheckConstraint("slot = 'shadow'", name="one_slot"),
+    )
+    slot: Mapped[Part]
+    digest: Mapped[Name]
+
+
 class BundleFiles(Base):
     """The text of bundles: a JSON object of path and text, so that one row is one bundle, whole or not there."""
 
@@ -207,6 +219,7 @@ class Changes(Base):
     """The feed. Triggers refuse everything but an insert of the next revision (see the migration)."""
 
     __tablename__ = "changes"
+    __table_args__ = tuple(Index(None, name, "revision") for name in ("workspace", "actor", "action", "subject", "at"))
     revision: Mapped[Number] = mapped_column(primary_key=True, autoincrement=False)
     at: Mapped[Number]
     actor: Mapped[Name]
@@ -249,6 +262,7 @@ TABLES: Final[Mapping[type[facts.Fact], Table]] = {
     facts.Resource: _table(Resources),
     facts.Bundle: _table(Bundles),
     facts.ActiveBundle: _table(ActiveBundles),
+    facts.ShadowBundle: _table(ShadowBundles),
 }
 """Where each entity is kept."""
 

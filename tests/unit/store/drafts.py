@@ -23,6 +23,7 @@ from policy_service.model.facts import (
     RoleBinding,
     SecretSlot,
     ServicePrincipal,
+    ShadowBundle,
     Team,
     User,
     Workspace,
@@ -128,6 +129,7 @@ facts = st.one_of(
     ),
     st.builds(Bundle, digest=ids, content_sha256=ids, published_at=numbers),
     st.builds(ActiveBundle, digest=ids),
+    st.builds(ShadowBundle, digest=ids),
 )
 wishes = st.tuples(st.booleans(), facts)
 """Put this fact (True), or remove the one with its key."""

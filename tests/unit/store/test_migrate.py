@@ -147,10 +147,11 @@ def test_a_database_of_an_older_version_is_behind(database_url: str, monkeypatch
     """Old tables are not guessed at."""
     from alembic.script import ScriptDirectory
 
-    monkeypatch.setattr(ScriptDirectory, "get_current_head", lambda self: "0002")
+    there = ScriptDirectory(str(migrations_folder())).get_current_head()
+    monkeypatch.setattr(ScriptDirectory, "get_current_head", lambda self: "9999")
     error = refusal(lambda: Store.open(database_url))
     assert error.code == "migration_behind"
-    assert "has migration `0001`, this version needs `0002`; run `policy-service init`" in error.message
+    assert f"has migration `{there}`, this version needs `9999`; run `policy-service init`" in error.message
 
 
 def test_a_database_of_a_newer_version_is_ahead(database_url: str) -> None:
