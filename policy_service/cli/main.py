@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from policy_service.cli import access, changes, decide, keys, policy, principals, serve, setup, workspaces
+from policy_service.cli import access, changes, decide, key_import, keys, policy, principals, serve, setup, workspaces
 from policy_service.cli.environment import Environment, Session
 from policy_service.cli.screen import Screen
 from policy_service.model.errors import PolicyErrors, PolicyServiceError
@@ -31,6 +31,7 @@ def build() -> typer.Typer:
     app.callback()(_root)
     for module in (setup, serve, decide):
         module.register(app)
+    key_import.register(keys.app)
     for name, noun in (
         ("policy", policy.app),
         ("keys", keys.app),

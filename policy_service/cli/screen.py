@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO, Any, Final
 
 from rich import box
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -96,6 +98,14 @@ class Screen:
     def note(self, text: str) -> None:
         """Something worth knowing beside the answer."""
         self._err.print(Text(visible(text), style="dim" if self._err.is_terminal else ""))
+
+    @contextmanager
+    def progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A bar that counts to `total`, on a terminal; nothing in a pipe. What it gives moves it on by so many."""
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=self._err, disable=not self._err.is_terminal, transient=True) as bar:
+            task = bar.add_task(visible(title), total=total)
+            yield lambda steps: bar.advance(task, steps)
 
     def error(self, code: str, message: str) -> None:
         """The one line that says what went wrong and what to do."""

@@ -16,6 +16,7 @@ from policy_service.engine.ports import ProgramSource
 from policy_service.engine.program import Program
 from policy_service.engine.views import WORKSPACE_FACTS, KeyView, WorkspaceView
 from policy_service.model.changes import GENESIS_HASH, Change
+from policy_service.model.errors import StoreError
 from policy_service.model.facts import ActiveBundle, ApiKey, Fact, Key
 
 _NO_VERIFIERS: Final[Verifiers] = {}
@@ -92,14 +93,20 @@ class Snapshot:
         no fold (test_snapshot: superseded bundles).
 
         Raises:
-            StoreError: as `program` does; then nothing has changed.
+            StoreError: as `program` does; `bundle_damaged`, it gave another one. Nothing has changed then.
         """
         if self.is_settled:
             return
-        program = None if self.bundle is None else self._programs.program(self.bundle)
+        program = None if self.bundle is None else self._asked_for(self.bundle)
         if program is not self._program:
             self._use(program)
         self.is_settled = True
+
+    def _asked_for(self, digest: str) -> Program:
+        program = self._programs.program(digest)
+        if program.digest != digest:
+            raise StoreError("bundle_damaged", f"in place of bundle `{digest}` came `{program.digest}`")
+        return program
 
     def fact(self, entity: str, key: Key) -> Fact | None:
         """One fact by entity name and key."""

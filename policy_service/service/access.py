@@ -6,7 +6,7 @@ may go, must be judged on the facts that the change will stand on: these.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final, TypeVar
 
 import msgspec
@@ -64,6 +64,10 @@ class After:
             if isinstance(fact, entity) and fits and (after is None or key > after):
                 found[key] = fact
         return [found[key] for key in sorted(found)][:limit]
+
+    def present(self, entity: type[Fact], keys: Collection[Key]) -> set[Key]:
+        """As FactReader says."""
+        return {key for key in keys if self.get(entity, key) is not None}
 
     def bundle_files(self, digest: str) -> dict[str, str] | None:
         """As FactReader says."""

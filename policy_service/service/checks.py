@@ -57,6 +57,8 @@ def check_text(what: str, text: str, longest: int = MAX_TEXT) -> str:
 
 def is_clean(text: str) -> bool:
     """No control characters (PostgreSQL cannot even store NUL) and no lone surrogates."""
+    if text.isascii() and text.isprintable():
+        return True
     return not any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -27,6 +27,10 @@ class FactReader(Protocol):
 
     def find(self, entity: type[F], *, after: Key | None = None, limit: int | None = None, **where: object) -> list[F]:
         """Facts whose fields equal `where`, in key order, from the first key past `after`, at most `limit`."""
+        ...
+
+    def present(self, entity: type[Fact], keys: Collection[Key]) -> set[Key]:
+        """Those of the keys that some fact of the entity has."""
         ...
 
     def bundle_files(self, digest: str) -> dict[str, str] | None:

@@ -17,8 +17,8 @@ from policy_service.model.facts import ActiveBundle, Bundle
 from policy_service.service.clock import elapsed_s
 from policy_service.service.ports import Clock, FactStore
 
-BATCH = 500
-"""Changes read at a time."""
+BATCH = 100
+"""Changes read at a time. One that imports keys has hundreds of effects: more at once would fill the memory."""
 
 DIVERGED = "store_diverged"
 

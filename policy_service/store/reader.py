@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Column, Connection, select
+from sqlalchemy import Column, Connection, select, tuple_
 
 from policy_service.model.canonical import sha256_hex
 from policy_service.model.errors import StoreError
@@ -16,6 +17,10 @@ from policy_service.store.rows import fact_of, key_after, key_is
 from policy_service.store.tables import BUNDLE_FILES, TABLES
 
 F = TypeVar("F", bound=Fact)
+T = TypeVar("T")
+
+_KEYS_AT_ONCE: Final = 500
+"""Far below both databases' limit on the parameters of a statement."""
 
 
 class TableReader:
@@ -48,6 +53,16 @@ class TableReader:
             query = query.where(key_after(entity, table, after))
         return [fact_of(entity, row) for row in self._connection.execute(query).mappings()]
 
+    def present(self, entity: type[Fact], keys: Collection[Key]) -> set[Key]:
+        """Those of the keys that some fact of the entity has. Cost: a look-up for each, a statement for hundreds."""
+        table = TABLES[entity]
+        columns = [table.c[name] for name in entity.key_fields]
+        found: set[Key] = set()
+        for some in batched(keys, _KEYS_AT_ONCE):
+            wanted = select(*columns).where(tuple_(*columns).in_(some))
+            found.update(tuple(row) for row in self._connection.execute(wanted))
+        return found
+
     def bundle_files(self, digest: str) -> dict[str, str] | None:
         """The text of a stored bundle, by relative path; None when there is no such bundle.
 
@@ -69,6 +84,13 @@ class TableReader:
         """Every fact, entity by entity, in key order."""
         for entity in TABLES:
             yield from self.find(entity)
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of `size`, the last one shorter. (The standard library's needs Python 3.12.)"""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
 
 
 def _column(entity: type[Fact], name: str) -> Column[Any]:

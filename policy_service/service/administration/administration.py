@@ -5,7 +5,7 @@ from __future__ import annotations
 from policy_service.service.administration.allowlist import AllowlistAdministration
 from policy_service.service.administration.bindings import BindingAdministration
 from policy_service.service.administration.changes import ChangeReading
-from policy_service.service.administration.keys import KeyAdministration
+from policy_service.service.administration.key_import import KeyImport
 from policy_service.service.administration.members import MemberAdministration
 from policy_service.service.administration.resources import ResourceAdministration
 from policy_service.service.administration.service_principals import ServicePrincipalAdministration
@@ -23,7 +23,7 @@ class Administration(
     ResourceAdministration,
     BindingAdministration,
     AllowlistAdministration,
-    KeyAdministration,
+    KeyImport,
     ChangeReading,
 ):
     """Every administrative use case. Callers come from the Gate; whether their scope suffices was judged there.

@@ -131,8 +131,9 @@ def test_the_page_is_whole_and_loads_nothing(operator: Desk, document: Json) -> 
 
 COMMANDS_ONLY = {
     "start_failed", "invalid_database_url", "migration_missing", "migration_behind", "migration_ahead", "store_unfit",
+    "invalid_line", "line_too_long", "invalid_verifier", "unknown_pepper",
 }  # fmt: skip
-"""Codes of opening or moving a store, which a running server never answers with."""
+"""Codes of opening or moving a store and of importing keys, which a running server never answers with."""
 
 
 def raised_codes() -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from policy_service.engine.decide import decide
 from policy_service.engine.guard import authorize, effective_scopes
+from policy_service.engine.link import compile_policy
 from policy_service.engine.snapshot import Snapshot
 from policy_service.model.changes import GENESIS_HASH, ChangeDraft, Effect
 from policy_service.model.errors import StoreError
@@ -311,6 +312,17 @@ def test_answers_follow_each_kind_of_change() -> None:
     assert reason() == "allowed"
     world.remove(ann)
     assert reason() == "role_not_granted"
+
+
+def test_a_program_of_another_digest_is_never_used() -> None:
+    """A source that gives another bundle than the active one is broken; nothing is decided then."""
+    world = World(policy())
+    world.programs._programs["sha256:two"] = compile_policy(policy(digest="sha256:three"))
+    world.put(ActiveBundle(digest="sha256:two"))
+    with pytest.raises(StoreError) as raised:
+        world.snapshot.settle()
+    assert raised.value.code == "bundle_damaged"
+    assert not world.snapshot.is_settled
 
 
 def test_json_of_facts_round_trips() -> None:

@@ -347,3 +347,24 @@ def test_json_columns_are_named_in_one_place() -> None:
         ("ip_allowlist", "entries"),
         ("resource", "attributes"),
     }
+
+
+def test_many_new_facts_of_a_change_are_made_together(store: Store) -> None:
+    """More than one statement holds, among others, in any order; each is found again by its key."""
+    users = [User(workspace="demo", id=f"u{number}") for number in range(1201)]
+    team = Team(workspace="demo", id="t")
+    commit(store, put(DEMO), *map(put, users[:600]), put(team), *map(put, users[600:]))
+    assert store.read(lambda reader: reader.find(User)) == sorted(users, key=User.key)
+    keys = {user.key() for user in users}
+    absent = {("demo", "nobody"), ("other", "u1")}
+    assert store.read(lambda reader: reader.present(User, keys | absent)) == keys
+    assert store.read(lambda reader: reader.present(User, set())) == set()
+
+
+@pytest.mark.parametrize("which", ["there already", "twice"])
+def test_of_many_new_facts_none_may_be_there(store: Store, which: str) -> None:
+    """The first that is, is named; nothing of the change stays."""
+    users = [User(workspace="demo", id=f"u{number}") for number in range(5)]
+    commit(store, put(DEMO), *([put(ADA)] if which == "there already" else []))
+    error = refusal(store, *map(put, users), put(ADA), *([put(ADA)] if which == "twice" else []))
+    assert (error.code, error.details["key"]) == ("store_diverged", ["demo", "ada"])
