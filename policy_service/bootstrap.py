@@ -29,6 +29,7 @@ from policy_service.service.credentials import Credentials
 from policy_service.service.decisions import Answered, Decisions
 from policy_service.service.follower import Follower
 from policy_service.service.identifiers import RandomIds
+from policy_service.service.key_uses import KeyUses
 from policy_service.service.peppers import Peppers
 from policy_service.service.policy_folder import read_folder, shipped_folder
 from policy_service.service.replica import Replica
@@ -114,6 +115,7 @@ def build(settings: Settings, store: Store, peppers: Peppers) -> Services:
     bundles = Bundles(store, clock)
     replica = Replica(store, bundles)
     credentials = Credentials(peppers)
+    uses = KeyUses(store)
     return Services(
         store=store,
         clock=clock,
@@ -121,9 +123,10 @@ def build(settings: Settings, store: Store, peppers: Peppers) -> Services:
         replica=replica,
         follower=Follower(replica, store, max_staleness_s=settings.max_staleness_s),
         credentials=credentials,
-        gate=Gate(credentials, replica, clock),
-        decisions=Decisions(replica, credentials, clock, ids, NullSink()),
-        administration=Administration(store, clock, ids, peppers, bundles, prefix=settings.key_prefix),
+        gate=Gate(credentials, replica, clock, uses),
+        decisions=Decisions(replica, credentials, clock, ids, NullSink(), uses),
+        administration=Administration(store, clock, ids, peppers, bundles, prefix=settings.key_prefix, uses=uses),
+        uses=uses,
     )
 
 

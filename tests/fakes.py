@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -63,9 +63,6 @@ class MemoryReader:
         ]
         return rows[:limit]  # type: ignore[return-value]  # a table holds one entity
 
-    def present(self, entity: type[Fact], keys: Collection[Key]) -> set[Key]:
-        return {key for key in keys if key in self._tables[entity.entity]}
-
     def bundle_files(self, digest: str) -> dict[str, str] | None:
         files = self._texts.get(digest)
         return None if files is None else dict(files)
@@ -82,6 +79,7 @@ class MemoryStore:
         self.tables: Tables = {name: {} for name in ENTITIES}
         self.texts: dict[str, dict[str, str]] = {}
         self.changes: list[Change] = []
+        self.uses: dict[str, int] = {}
         self.broken: StoreError | None = None
         self._lock = threading.RLock()
 
@@ -132,6 +130,15 @@ class MemoryStore:
     def facts(self) -> Iterator[Fact]:
         with self._open():
             return iter([fact for rows in self.tables.values() for fact in rows.values()])
+
+    def record_uses(self, uses: Mapping[str, int]) -> None:
+        with self._open():
+            for key_id, at in uses.items():
+                self.uses[key_id] = max(at, self.uses.get(key_id, at))
+
+    def last_uses(self, key_ids: Iterable[str]) -> dict[str, int]:
+        with self._open():
+            return {key_id: self.uses[key_id] for key_id in key_ids if key_id in self.uses}
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -103,13 +103,16 @@ async def _following(site: Site) -> AsyncIterator[None]:
         await follower.catch_up()
     except StoreError as error:
         _LOG.error("cannot read the facts yet: %s [%s]", error.message, error.code)
-    task = asyncio.create_task(follower.run())
+    tasks = [asyncio.create_task(follower.run()), asyncio.create_task(site.services.uses.run())]
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await site.services.uses.flush()
         site.office.close()
 
 

@@ -7,19 +7,20 @@ from typing import Any, Final
 
 from policy_service.model.changes import Change
 from policy_service.model.facts import (
-    ApiKey,
     Bundle,
     Fact,
     IpAllowlist,
     Membership,
     Resource,
     RoleBinding,
+    SecretSlot,
     ServicePrincipal,
     Team,
     User,
     Workspace,
 )
 from policy_service.model.instants import format_rfc3339
+from policy_service.service.administration import SeenKey
 
 Document = dict[str, Any]
 
@@ -83,20 +84,33 @@ def allowlist_document(fact: IpAllowlist) -> Document:
     return {"workspace": fact.workspace, "enabled": fact.enabled, "entries": entries}
 
 
-def key_document(fact: ApiKey) -> Document:
+def key_document(seen: SeenKey) -> Document:
     """A key without its text, which nobody has but its holder."""
+    fact = seen.key
     return {
         "id": fact.id,
         "workspace": fact.workspace,
         "principal": {"kind": fact.principal_kind, "id": fact.principal_id},
         "scopes": list(fact.scopes),
+        "status": seen.status,
         "created_at": _instant(fact.created_at),
         "not_before": _instant(fact.not_before),
         "expires_at": _instant(fact.expires_at),
         "revoked_at": _instant(fact.revoked_at),
         "revoke_reason": fact.revoke_reason,
+        "last_used_at": _instant(seen.last_used_at),
         "cidrs": list(fact.cidrs),
         "labels": fact.labels,
+        "secrets": [_secret_document(status, slot) for status, slot in seen.secrets],
+    }
+
+
+def _secret_document(status: str, slot: SecretSlot) -> Document:
+    return {
+        "number": slot.number,
+        "status": status,
+        "created_at": _instant(slot.created_at),
+        "expires_at": _instant(slot.expires_at),
     }
 
 
@@ -139,10 +153,9 @@ _DOCUMENTS: Final[dict[type[Fact], Callable[[Any], Document]]] = {
     Resource: resource_document,
     RoleBinding: role_binding_document,
     IpAllowlist: allowlist_document,
-    ApiKey: key_document,
 }
 
 
 def fact_document(fact: Fact) -> Document:
-    """Any fact that administrators see, by its kind."""
+    """Any fact that administrators see, by its kind; keys have more to show than their fact (`key_document`)."""
     return _DOCUMENTS[type(fact)](fact)

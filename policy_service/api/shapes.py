@@ -182,20 +182,32 @@ class AllowlistShape(Shape):
     entries: list[AllowlistEntryShape]
 
 
+class SecretShape(Shape):
+    """One secret of a key. `in_grace`: superseded, and still good until `expires_at`."""
+
+    number: int
+    status: Literal["current", "in_grace", "ended"]
+    created_at: str
+    expires_at: str | None
+
+
 class KeyShape(Shape):
-    """A key, without its text."""
+    """A key, without its text. `status`, `last_used_at` and `secrets` are as seen now; its `ETag` leaves them out."""
 
     id: str
     workspace: str
     principal: Principal
     scopes: list[str]
+    status: Literal["active", "not_yet_valid", "expired", "revoked"]
     created_at: str
     not_before: str | None
     expires_at: str | None
     revoked_at: str | None
     revoke_reason: str | None
+    last_used_at: str | None = Field(description="When a right secret was last shown; null: never, as far as known.")
     cidrs: list[str]
     labels: dict[str, str]
+    secrets: list[SecretShape]
 
 
 class NewKeyShape(KeyShape):

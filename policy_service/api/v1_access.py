@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from policy_service.api.bodies import KeyBody, ResourceName
 from policy_service.api.documents import bundle_document, key_document
 from policy_service.api.endpoints import Call, Outcome, found, listed, written
 from policy_service.api.validation import mistake, refusal
 from policy_service.model.errors import RequestError
-from policy_service.model.facts import AllowlistEntry, PrincipalKind
+from policy_service.model.facts import AllowlistEntry, ApiKey, PrincipalKind
 from policy_service.model.instants import parse_rfc3339
 from policy_service.model.names import split_resource
 from policy_service.service.administration import IssuedKey, NewKey
@@ -95,17 +95,17 @@ def show_allowlist(call: Call) -> Outcome:
 
 def create_key(call: Call) -> Outcome:
     """The answer is the only one that ever shows the key's text."""
-    return _issued(call.administration.create_key(call.caller, call.workspace, _new_key(call.body)))
+    return _issued(call, call.administration.create_key(call.caller, call.workspace, _new_key(call.body)))
 
 
 def rotate_key(call: Call) -> Outcome:
     """The same: the new text is in this answer and nowhere else."""
     key_id, grace_s = call.path["id"], call.body.grace_s
-    return _issued(call.administration.rotate_key(call.caller, call.workspace, key_id, grace_s=grace_s))
+    return _issued(call, call.administration.rotate_key(call.caller, call.workspace, key_id, grace_s=grace_s))
 
 
-def _issued(issued: IssuedKey) -> Outcome:
-    data = {**key_document(issued.api_key), "key": issued.text}
+def _issued(call: Call, issued: IssuedKey) -> Outcome:
+    data = {**_shown(call, issued.api_key), "key": issued.text}
     return Outcome(data, issued.written.revision, created=True, changed=True, tag=fact_tag(issued.api_key))
 
 
@@ -133,13 +133,20 @@ def _instant(member: str, text: str | None) -> int | None:
 
 def show_key(call: Call) -> Outcome:
     """Without its text."""
-    return found(call.administration.get_key(call.caller, call.workspace, call.path["id"]))
+    result = call.administration.get_key(call.caller, call.workspace, call.path["id"])
+    return Outcome(_shown(call, result.fact), result.revision, tag=fact_tag(result.fact))
+
+
+def _shown(call: Call, key: ApiKey) -> dict[str, Any]:
+    return key_document(call.administration.seen([key])[0])
 
 
 def list_keys(call: Call) -> Outcome:
     """Revoked and expired ones too; those of one principal where the query names it as `kind:id`."""
     principal = _principal(call.query.get("principal"))
-    return listed(call.administration.list_keys(call.caller, call.workspace, principal=principal, **call.paging()))
+    page = call.administration.list_keys(call.caller, call.workspace, principal=principal, **call.paging())
+    keys = [key_document(seen) for seen in call.administration.seen(page.items)]
+    return Outcome(keys, page.revision, page.next_cursor)
 
 
 def _principal(text: str | None) -> tuple[PrincipalKind, str] | None:
@@ -154,9 +161,9 @@ def _principal(text: str | None) -> tuple[PrincipalKind, str] | None:
 def revoke_key(call: Call) -> Outcome:
     """Ends every secret of the key for good."""
     key_id, reason = call.path["id"], call.body.reason or ""
-    return written(
-        call.administration.revoke_key(call.caller, call.workspace, key_id, reason=reason, force=call.force())
-    )
+    result = call.administration.revoke_key(call.caller, call.workspace, key_id, reason=reason, force=call.force())
+    assert result.fact is not None  # a revocation always leaves its key
+    return Outcome(_shown(call, result.fact), result.revision, changed=True, tag=fact_tag(result.fact))
 
 
 def show_bundle(call: Call) -> Outcome:

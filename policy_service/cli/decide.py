@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -11,6 +10,7 @@ import typer
 
 from policy_service.cli.environment import Session
 from policy_service.cli.options import AsJson, DataDir
+from policy_service.cli.typed_key import key_from_stdin
 from policy_service.cli.values import parse_claims
 from policy_service.engine.explain import explain
 from policy_service.engine.program import Program
@@ -26,7 +26,6 @@ from policy_service.service.rehearsal import rehearse_policy
 from policy_service.service.services import Services
 from policy_service.settings import load_settings
 
-_MAX_KEY: Final = 1 << 16
 _MARKS: Final = {
     "passed": "passed",
     "failed": "FAILED",
@@ -139,7 +138,7 @@ def _tell(session: Session, notes: list[str]) -> None:
 
 def _credential(services: Services, snapshot: Snapshot, key_id: str | None) -> Credential:
     if key_id is None:
-        return services.credentials.check(_key_from_stdin(), snapshot)
+        return services.credentials.check(key_from_stdin(), snapshot)
     key = snapshot.api_key(key_id)
     return UNKNOWN if key is None else Credential("verified", key_id)
 
@@ -147,15 +146,6 @@ def _credential(services: Services, snapshot: Snapshot, key_id: str | None) -> C
 def _at_revision(explanation: Explanation, revision: int) -> Explanation:
     decision = msgspec.structs.replace(explanation.decision, revision=revision)
     return msgspec.structs.replace(explanation, decision=decision)
-
-
-def _key_from_stdin() -> str | None:
-    """The key, without the line's end; None when there is nothing: no key was presented."""
-    if sys.stdin.isatty():
-        text = typer.prompt("API key", hide_input=True, default="", show_default=False, err=True)
-        return str(text) or None
-    # Bytes: whatever is not UTF-8 makes a malformed key, not an error.
-    return sys.stdin.buffer.read(_MAX_KEY).decode("utf-8", "replace").rstrip("\r\n") or None
 
 
 def _show(session: Session, explanation: Explanation, scope: str, *, steps: bool, as_json: bool) -> None:

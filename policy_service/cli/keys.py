@@ -1,4 +1,4 @@
-"""`keys`: issue, list, show, rotate, revoke."""
+"""`keys`: issue, list, show, inspect, rotate, revoke."""
 
 from __future__ import annotations
 
@@ -8,37 +8,67 @@ import typer
 
 from policy_service.cli.client import connect, segment
 from policy_service.cli.environment import Session
-from policy_service.cli.nouns import Id, add_get, field, forced, instant, noun, pairs, show_done, show_list
+from policy_service.cli.inspection import inspect_key
+from policy_service.cli.nouns import (
+    Column,
+    Id,
+    add_get,
+    ago,
+    field,
+    forced,
+    instant,
+    noun,
+    pairs,
+    show_done,
+    show_list,
+    to_the_second,
+)
 from policy_service.cli.options import AsJson, DataDir, Force, Limit, Url, Workspace
 from policy_service.model.errors import UsageError
 
-app = noun("API keys: issue, list, show, rotate, revoke.")
+app = noun("API keys: issue, list, show, inspect, rotate, revoke.")
 
 
 def _principal(item: dict[str, Any]) -> str:
     return f"{item['principal']['kind']} {item['principal']['id']}"
 
 
-_COLUMNS = (
-    field("id"),
-    ("acts as", _principal),
-    field("scopes"),
-    instant("expires_at"),
-    instant("revoked_at"),
-)
+def _old_secrets(item: dict[str, Any]) -> str | None:
+    """How many superseded secrets still work, and until when."""
+    ends = [secret["expires_at"] for secret in item["secrets"] if secret["status"] == "in_grace"]
+    return f"{len(ends)}, until {to_the_second(max(ends))}" if ends else None
+
+
+def _columns(now: int) -> tuple[Column, ...]:
+    return (
+        field("id"),
+        ("acts as", _principal),
+        field("scopes"),
+        ("status", lambda item: item["status"].replace("_", " ")),
+        ("age", lambda item: ago(item["created_at"], now)),
+        ("last used", lambda item: ago(item["last_used_at"], now)),
+        ("old secrets in use", _old_secrets),
+        instant("expires_at"),
+    )
+
+
 _DETAILS = (
     field("id"),
     ("acts as", _principal),
     field("scopes"),
+    ("status", lambda item: item["status"].replace("_", " ")),
     instant("created_at"),
     instant("not_before"),
     instant("expires_at"),
     instant("revoked_at"),
     field("revoke_reason"),
+    instant("last_used_at"),
+    ("old secrets in use", _old_secrets),
     field("cidrs"),
     ("labels", lambda item: [f"{name}={value}" for name, value in sorted((item.get("labels") or {}).items())]),
 )
 
+app.command("inspect")(inspect_key)
 add_get(app, "keys", _DETAILS, "Show one key; never its secret.")
 
 
@@ -56,7 +86,8 @@ def list_keys(
 ) -> None:
     """List the keys of a workspace, revoked and expired ones too."""
     with connect(context.obj, data_dir=data_dir, url=url, workspace=workspace) as api:
-        show_list(context.obj, api.pages("keys", params={"principal": principal}, limit=limit), _COLUMNS, as_json)
+        answer = api.pages("keys", params={"principal": principal}, limit=limit)
+        show_list(context.obj, answer, _columns(context.obj.environment.now()), as_json)
 
 
 @app.command("create")

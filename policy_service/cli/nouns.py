@@ -12,6 +12,7 @@ from policy_service.cli.client import Api, connect, segment
 from policy_service.cli.environment import Session
 from policy_service.cli.options import AsJson, DataDir, Force, Limit, Url, Workspace
 from policy_service.model.errors import UsageError
+from policy_service.model.instants import parse_rfc3339
 
 Column = tuple[str, Callable[[dict[str, Any]], Any]]
 Id = Annotated[str, typer.Argument(metavar="ID", show_default=False)]
@@ -30,7 +31,24 @@ def field(name: str, header: str | None = None) -> Column:
 
 def instant(name: str) -> Column:
     """A column that shows an instant to the second; JSON has it to the nanosecond."""
-    return name.replace("_", " "), lambda item: re.sub(r"\.\d+Z\Z", "Z", item.get(name) or "")
+    return name.replace("_", " "), lambda item: to_the_second(item.get(name) or "")
+
+
+def to_the_second(instant: str) -> str:
+    """An RFC 3339 instant without its fraction."""
+    return re.sub(r"\.\d+Z\Z", "Z", instant)
+
+
+def ago(instant: str | None, now: int) -> str | None:
+    """How long ago an RFC 3339 instant was, in its largest unit: `3d`, `5h`, `12m`, `8s`. None stays None."""
+    then = None if instant is None else parse_rfc3339(instant)
+    if then is None:
+        return None
+    seconds = max(0, now - then) // 1_000_000_000
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
 
 
 def add_list(app: typer.Typer, path: str, columns: Sequence[Column], help_text: str) -> None:

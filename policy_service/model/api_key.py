@@ -19,6 +19,8 @@ CRC_LENGTH: Final = 6
 MAX_LENGTH: Final = 10 + 1 + ID_LENGTH + SECRET_LENGTH + CRC_LENGTH
 PREFIX: Final = re.compile(r"[a-z]{2,10}", re.ASCII)
 KEY_ID: Final = re.compile(rf"[0-9A-Za-z]{{{ID_LENGTH}}}", re.ASCII)
+SCANNER: Final = r"\b[a-z]{2,10}_[0-9A-Za-z]{40}\b"
+"""For secret scanners, whatever the prefix of an installation; RE2 reads it too. A hit with the right checksum is a key."""
 _KEY: Final = re.compile(r"([a-z]{2,10})_([0-9A-Za-z]{12})([0-9A-Za-z]{22})([0-9A-Za-z]{6})", re.ASCII)
 
 
@@ -56,3 +58,28 @@ def parse_api_key(text: str) -> ApiKeyText | None:
     if match is None or checksum(text[:-CRC_LENGTH]) != match.group(4):
         return None
     return ApiKeyText(match.group(1), match.group(2), match.group(3))
+
+
+class KeyForm(msgspec.Struct, frozen=True):
+    """What can be said of a pasted text without asking anybody. Never the secret.
+
+    Args:
+        problem: why it is no whole key, as a lowercase phrase; None when it is one.
+        prefix, id: as they stand there, as far as the text has the form of a key.
+    """
+
+    problem: str | None
+    prefix: str | None = None
+    id: str | None = None
+
+
+def key_form(text: str) -> KeyForm:
+    """Tell a whole key from a mistyped one and from something else."""
+    match = _KEY.fullmatch(text)
+    if match is None:
+        length = ID_LENGTH + SECRET_LENGTH + CRC_LENGTH
+        return KeyForm(f"not a key: a key is its prefix, `_`, and {length} letters and digits")
+    problem = None
+    if checksum(text[:-CRC_LENGTH]) != match.group(4):
+        problem = "the checksum is wrong: mistyped, cut, or made up"
+    return KeyForm(problem, match.group(1), match.group(2))

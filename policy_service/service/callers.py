@@ -17,6 +17,7 @@ from policy_service.model.reasons import REASONS, http_status
 
 if TYPE_CHECKING:
     from policy_service.service.credentials import Credentials
+    from policy_service.service.key_uses import KeyUses
     from policy_service.service.ports import Clock
     from policy_service.service.replica import Replica
 
@@ -69,7 +70,8 @@ def target_workspace(caller: Caller, named: str | None) -> str:
 class Gate:
     """Lets callers in by the fixed chain: credential, revocation, scope, rbac, the key's own CIDRs."""
 
-    def __init__(self, credentials: Credentials, replica: Replica, clock: Clock) -> None:
+    def __init__(self, credentials: Credentials, replica: Replica, clock: Clock, uses: KeyUses | None = None) -> None:
+        self._uses = uses
         self._credentials = credentials
         self._replica = replica
         self._clock = clock
@@ -90,6 +92,8 @@ class Gate:
         snapshot = self._replica.view()
         now = self._clock.now()
         credential = self._credentials.check(presented, snapshot)
+        if self._uses is not None:
+            self._uses.note(credential, now)
         refused: Verdict | None = None
         for wanted in scopes:
             verdict = authorize(credential, wanted, peer_ip, snapshot, now)

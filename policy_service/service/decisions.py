@@ -16,6 +16,7 @@ from policy_service.model.request import UNKNOWN, Credential, Request, ResourceR
 from policy_service.service.callers import Caller
 from policy_service.service.credentials import Credentials
 from policy_service.service.discreet import Discreet
+from policy_service.service.key_uses import KeyUses
 from policy_service.service.ports import Clock, Decided, DecisionSink, IdSource
 from policy_service.service.replica import Replica
 
@@ -55,8 +56,15 @@ class Decisions:
     """
 
     def __init__(
-        self, replica: Replica, credentials: Credentials, clock: Clock, ids: IdSource, sink: DecisionSink
+        self,
+        replica: Replica,
+        credentials: Credentials,
+        clock: Clock,
+        ids: IdSource,
+        sink: DecisionSink,
+        uses: KeyUses | None = None,
     ) -> None:
+        self._uses = uses
         self._replica = replica
         self._credentials = credentials
         self._clock = clock
@@ -134,6 +142,8 @@ class Decisions:
         batch_id: str | None = None,
         explained: bool = False,
     ) -> Decided:
+        if self._uses is not None:
+            self._uses.note(request.credential, decision.now)
         # Only of what looks like a key: a stranger's megabyte is never hashed.
         is_unknown = ask.key is not None and request.credential.outcome == "unknown"
         return Decided(

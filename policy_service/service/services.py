@@ -10,6 +10,7 @@ from policy_service.service.callers import Gate
 from policy_service.service.credentials import Credentials
 from policy_service.service.decisions import Decisions
 from policy_service.service.follower import Follower
+from policy_service.service.key_uses import KeyUses
 from policy_service.service.ports import Clock, FactStore
 from policy_service.service.replica import Replica
 
@@ -29,3 +30,4 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     gate: Gate
     decisions: Decisions
     administration: Administration
+    uses: KeyUses

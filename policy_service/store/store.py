@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -31,6 +31,7 @@ from policy_service.store.migrate import check_migrations
 from policy_service.store.reader import TableReader
 from policy_service.store.rows import change_of
 from policy_service.store.tables import BUNDLE_FILES, CHANGES
+from policy_service.store.uses import batches, read_uses, write_uses
 from policy_service.store.writer import append, apply, read_counter, take_counter
 
 T = TypeVar("T")
@@ -167,6 +168,22 @@ class Store:
     def facts(self) -> Iterator[Fact]:
         """Every fact of every table, from one consistent view."""
         return iter(self.read(lambda reader: list(reader.every())))
+
+    def record_uses(self, uses: Mapping[str, int]) -> None:
+        """Keep when keys were last used, by id, in nanoseconds UTC; a later use that is there already stays.
+
+        No change of any fact, so it gets no revision, and waits for no writer on PostgreSQL. In batches: other writers
+        wait for one at most, and what was written before trouble stays.
+        """
+        for batch in batches(uses):
+            with self._transaction() as connection:
+                write_uses(connection, batch)
+                _commit(connection)
+
+    def last_uses(self, key_ids: Iterable[str]) -> dict[str, int]:
+        """When these keys were last used, as far as they ever were."""
+        with surfacing(), self._reading.connect() as connection:
+            return read_uses(connection, key_ids)
 
     def _counter(self) -> tuple[int, str]:
         with surfacing(), self._reading.connect() as connection:

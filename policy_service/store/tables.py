@@ -244,6 +244,14 @@ class Counter(Base):
     hash: Mapped[Name]
 
 
+class KeyUses(Base):
+    """When a key was last used. No fact: nothing refers to it, no change tells it, and it may be lost."""
+
+    __tablename__ = "key_uses"
+    key_id: Mapped[Part]
+    last_used_at: Mapped[Number]
+
+
 def _table(model: type[Base]) -> Table:
     table = model.__table__
     assert isinstance(table, Table)
@@ -269,3 +277,4 @@ TABLES: Final[Mapping[type[facts.Fact], Table]] = {
 BUNDLE_FILES: Final = _table(BundleFiles)
 CHANGES: Final = _table(Changes)
 COUNTER: Final = _table(Counter)
+KEY_USES: Final = _table(KeyUses)

@@ -24,6 +24,7 @@ from policy_service.service.credentials import Credentials
 from policy_service.service.decisions import Decisions
 from policy_service.service.effects import put
 from policy_service.service.follower import Follower
+from policy_service.service.key_uses import KeyUses
 from policy_service.service.peppers import Peppers
 from policy_service.service.replica import Replica
 from policy_service.service.services import Services
@@ -141,6 +142,7 @@ def services_on(store: Store, clock: FakeClock) -> Services:
         gate=Gate(credentials, replica, clock),
         decisions=Decisions(replica, credentials, clock, ids, RecordingSink()),
         administration=Administration(store, clock, ids, PEPPERS, bundles),
+        uses=KeyUses(store),
     )
 
 

@@ -16,6 +16,7 @@ from policy_service.service.bundles import Bundles
 from policy_service.service.callers import Caller
 from policy_service.service.checks import check_id
 from policy_service.service.commits import commit
+from policy_service.service.key_uses import KeyUses
 from policy_service.service.peppers import Peppers
 from policy_service.service.ports import Clock, FactReader, FactStore, IdSource
 from policy_service.service.preconditions import Precondition
@@ -36,7 +37,9 @@ class Desk:
         bundles: Bundles,
         *,
         prefix: str = DEFAULT_PREFIX,
+        uses: KeyUses | None = None,
     ) -> None:
+        self._uses = uses
         self._store = store
         self._clock = clock
         self._ids = ids

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 import msgspec
@@ -15,6 +15,7 @@ from policy_service.model.instants import MAX_NS, MIN_NS
 from policy_service.model.names import OWN_SCOPES
 from policy_service.service.administration.allowlist import canonical_cidrs
 from policy_service.service.administration.desk import Desk, existing_workspace
+from policy_service.service.administration.key_state import SeenKey, seen_key
 from policy_service.service.administration.own_keys import own_only, own_principal, refuse_beyond, refuse_others
 from policy_service.service.administration.secrets import grace_ns, rotated
 from policy_service.service.callers import Caller
@@ -117,6 +118,13 @@ class KeyAdministration(Desk):
         if principal is not None:
             where = {"principal_kind": principal[0], "principal_id": check_id("principal", principal[1])}
         return self._list(workspace, ApiKey, cursor=cursor, limit=limit, **where)
+
+    def seen(self, keys: Iterable[ApiKey]) -> list[SeenKey]:
+        """Keys that were read before, as they are now: their status, their secrets', and when they were last used."""
+        found = list(keys)
+        last = {} if self._uses is None else self._uses.last(key.id for key in found)
+        now = self._clock.now()
+        return [seen_key(key, now, last.get(key.id)) for key in found]
 
     def revoke_key(
         self, caller: Caller, workspace: str, key_id: str, *, reason: str = "", force: bool = False

@@ -138,13 +138,18 @@ def test_a_key_is_shown_once(tenant: Desk) -> None:
         "workspace": "acme",
         "principal": body["principal"],
         "scopes": ["pipelines:read", "pipelines:run"],
+        "status": "active",
         "created_at": "2027-01-15T08:00:00Z",
         "not_before": "2027-01-15T08:00:00Z",
         "expires_at": "2027-06-01T00:00:00Z",
         "revoked_at": None,
         "revoke_reason": None,
+        "last_used_at": None,
         "cidrs": ["203.0.113.0/24"],
         "labels": {"team": "data"},
+        "secrets": [
+            {"number": 1, "status": "current", "created_at": "2027-01-15T08:00:00Z", "expires_at": None},
+        ],
     }
     assert ok(tenant.call("GET", f"/v1/keys/{made['id']}")) == made
     assert made in ok(tenant.call("GET", "/v1/keys"))
@@ -375,3 +380,25 @@ def test_a_person_keeps_their_own_keys(tenant: Desk) -> None:
     beyond = {"principal": me, "scopes": ["pipelines:run"]}
     assert problem_code(tenant.call("POST", "/v1/keys", beyond, **show), 403) == "exceeds_own_key"
     assert problem_code(tenant.call("GET", "/v1/users", **show), 403) == "insufficient_scope"
+
+
+def test_a_key_tells_its_state_and_last_use(tenant: Desk) -> None:
+    """As seen now: the answering worker knows of uses that are not written yet; none is a change."""
+    key = _key_of(tenant, expires_at="2027-02-01T00:00:00Z")
+    path = f"/v1/keys/{key['id']}"
+    ok(tenant.call("POST", f"{path}/rotate", {"grace_s": 60}), 201)
+    tenant.house.clock.advance(5)
+    before = tenant.head()
+    assert ok(tenant.call("GET", path))["last_used_at"] is None
+    tenant.decide(key=key["key"])
+    seen = ok(tenant.call("GET", path))
+    assert seen["last_used_at"] == "2027-01-15T08:00:05Z"
+    assert [secret["status"] for secret in seen["secrets"]] == ["in_grace", "current"]
+    assert seen["secrets"][0]["expires_at"] == "2027-01-15T08:01:00Z"
+    assert tenant.head() == before
+    mine = next(item for item in ok(tenant.call("GET", "/v1/keys")) if item["id"] == (tenant.key or "")[4:16])
+    assert mine["last_used_at"] == "2027-01-15T08:00:05Z"
+    tenant.house.clock.advance(60)
+    assert [secret["status"] for secret in ok(tenant.call("GET", path))["secrets"]] == ["ended", "current"]
+    tenant.house.clock.advance(30 * 86_400)
+    assert ok(tenant.call("GET", path))["status"] == "expired"

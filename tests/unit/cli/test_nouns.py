@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import sys
+from collections.abc import Callable
+
 import pytest
 
+from policy_service.model.api_key import format_api_key
 from policy_service.model.facts import IpAllowlist, Membership, RoleBinding, User
 from tests.unit.cli.terminal import Printed, Terminal
+from tests.unit.service.house import OPERATOR
 
 ACME = ("--workspace", "acme")
 
@@ -229,3 +235,55 @@ def test_a_rotated_key_is_printed_once_and_alone(terminal: Terminal) -> None:
     assert terminal.house.decide(old.text).decision.allowed
     assert good(terminal.run("keys", "rotate", old.api_key.id, "--json", *ACME)).json["data"]["key"]
     assert terminal.house.decide(text).decision.reason == "expired_key"
+
+
+def test_a_list_of_keys_tells_what_needs_care(terminal: Terminal) -> None:
+    """Status, age, last use, and superseded secrets that still work."""
+    house = terminal.house
+    key = house.key()
+    house.admin.rotate_key(OPERATOR, "acme", key.api_key.id, grace_s=7200)
+    house.clock.advance(3600)
+    house.decide(key.text)
+    house.clock.advance(120)
+    gone = house.key(principal="old")
+    house.admin.revoke_key(OPERATOR, "acme", gone.api_key.id)
+    house.key(principal="soon", not_before=house.clock.now() + 1)
+    listed = [line.split("  ") for line in good(terminal.run("keys", "list", *ACME)).out.splitlines()]
+    cells = [[cell.strip() for cell in line if cell.strip()] for line in listed]
+    assert cells[0] == ["id", "acts as", "scopes", "status", "age", "last used", "old secrets in use", "expires at"]
+    assert cells[1][3:] == ["active", "1h", "2m", "1, until 2027-01-15T10:00:00Z", "-"]
+    assert cells[2][3:] == ["revoked", "0s", "-", "-", "-"]
+    assert cells[3][3] == "not yet valid"
+    shown = good(terminal.run("keys", "get", key.api_key.id, *ACME)).out
+    assert "active" in shown
+    assert "2027-01-15T09:00:00Z" in shown
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "told"),
+    [
+        (lambda key: key, 0, "a whole key"),
+        (lambda key: f"  {key}\r\n", 0, "a whole key"),
+        (lambda key: key[:-1] + ("0" if key[-1] != "0" else "1"), 1, "the checksum is wrong"),
+        (lambda key: "hunter2", 1, "not a key"),
+    ],
+)
+def test_a_pasted_key_is_inspected_without_asking_anybody(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, change: Callable[[str], str], code: int, told: str
+) -> None:
+    """From standard input; by form and checksum alone, known or not; the secret is never shown."""
+    text = format_api_key("psx", "A" * 12, "b" * 22)
+    offline = terminal.with_environment(services=None, local_app=None)
+    for options in ((), ("--json",)):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(change(text).encode())))
+        printed = offline.run("keys", "inspect", *options)
+        assert printed.code == code
+        assert "b" * 22 not in printed.out + printed.err
+        assert ("A" * 12 in printed.out) == (told != "not a key")
+        assert printed.out.startswith(told) or options
+
+
+def test_nothing_to_inspect_is_a_usage_error(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the answer no."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
+    assert terminal.run("keys", "inspect").code == 2

@@ -11,6 +11,7 @@ from policy_service.service.bundles import Bundles
 from policy_service.service.callers import Caller, Gate, local_caller
 from policy_service.service.credentials import Credentials
 from policy_service.service.decisions import Answered, Ask, Decisions
+from policy_service.service.key_uses import KeyUses
 from policy_service.service.peppers import Peppers
 from policy_service.service.ports import FactStore
 from policy_service.service.replica import Replica
@@ -88,11 +89,12 @@ class House:
         self.sink = RecordingSink()
         self.peppers = peppers or Peppers("p1", PEPPERS)
         self.bundles = Bundles(self.store, self.clock)
-        self.admin = Administration(self.store, self.clock, self.ids, self.peppers, self.bundles)
+        self.uses = KeyUses(self.store)
+        self.admin = Administration(self.store, self.clock, self.ids, self.peppers, self.bundles, uses=self.uses)
         self.replica = Replica(self.store, self.bundles)
         self.credentials = Credentials(self.peppers)
-        self.gate = Gate(self.credentials, self.replica, self.clock)
-        self.decisions = Decisions(self.replica, self.credentials, self.clock, self.ids, self.sink)
+        self.gate = Gate(self.credentials, self.replica, self.clock, self.uses)
+        self.decisions = Decisions(self.replica, self.credentials, self.clock, self.ids, self.sink, self.uses)
         self.setup = Setup(self.store, self.admin, self.bundles)
 
     def furnish(self) -> House:
