@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -62,6 +62,9 @@ class MemoryReader:
             if (after is None or key > tuple(after)) and all(getattr(fact, n) == v for n, v in where.items())
         ]
         return rows[:limit]  # type: ignore[return-value]  # a table holds one entity
+
+    def present(self, entity: type[Fact], keys: Collection[Key]) -> set[Key]:
+        return {key for key in keys if key in self._tables[entity.entity]}
 
     def bundle_files(self, digest: str) -> dict[str, str] | None:
         files = self._texts.get(digest)
