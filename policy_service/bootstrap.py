@@ -20,7 +20,7 @@ import msgspec
 from policy_service.cli.environment import AsgiApp, Environment
 from policy_service.cli.main import run
 from policy_service.model.decision import Explanation
-from policy_service.model.errors import UsageError
+from policy_service.model.errors import StoreError, UsageError
 from policy_service.service.administration import Administration
 from policy_service.service.bundles import Bundles
 from policy_service.service.callers import Gate, local_caller
@@ -32,7 +32,7 @@ from policy_service.service.identifiers import RandomIds
 from policy_service.service.key_uses import KeyUses
 from policy_service.service.peppers import Peppers
 from policy_service.service.policy_folder import read_folder, shipped_folder
-from policy_service.service.replica import Replica
+from policy_service.service.replica import DIVERGED, Replica
 from policy_service.service.services import Services
 from policy_service.service.setup import Initialized, Setup
 from policy_service.service.sinks import NullSink
@@ -89,10 +89,19 @@ def services(settings: Settings) -> Iterator[Services]:
     try:
         built = build(settings, store, peppers)
         with _kept():
-            built.replica.catch_up()
+            _catch_up(built.replica)
         yield built
     finally:
         store.close()
+
+
+def _catch_up(replica: Replica) -> None:
+    """Read the facts. Where the active bundle cannot be had nothing can be decided, but another can be activated."""
+    try:
+        replica.catch_up()
+    except StoreError as error:
+        if replica.failure is not error or error.code == DIVERGED:
+            raise
 
 
 @contextmanager

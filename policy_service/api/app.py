@@ -104,6 +104,8 @@ async def _following(site: Site) -> AsyncIterator[None]:
     except StoreError as error:
         _LOG.error("cannot read the facts yet: %s [%s]", error.message, error.code)
     tasks = [asyncio.create_task(follower.run()), asyncio.create_task(site.services.uses.run())]
+    if site.services.watch is not None:
+        tasks.append(asyncio.create_task(site.services.watch.run(follower)))
     try:
         yield
     finally:

@@ -28,6 +28,7 @@ FORMS: Final = {
     _ID: "1 to 128 letters, digits and `._@-`, starting with a letter or digit",
     _NAME: "lowercase letters, digits, `_` and `-`, starting with a letter",
     _RESOURCE_ID: "1 to 128 letters, digits and `._@/:-`, starting with a letter or digit",
+    "^sha256:[0-9a-f]{64}$": "`sha256:` and 64 hexadecimal digits",
     _RESOURCE_TEXT: "`type:id`, such as `pipeline:etl-42`",
 }
 """What a pattern asks for, in words."""
@@ -46,6 +47,8 @@ ResourceText = Annotated[
 ]
 Instant = Annotated[str, Field(description="RFC 3339, with a zone.", examples=["2027-01-01T00:00:00Z"], max_length=40)]
 Name = Annotated[str, Field(max_length=256, description="For people.")]
+
+Note = Annotated[str, Field(max_length=256, description="For people: stands in the changes.", examples=["CHG-1042"])]
 
 
 def _form(value: Any) -> str | None:
@@ -185,6 +188,28 @@ class RotateBody(Body):
     """How long the secret that is replaced still works."""
 
     grace_s: int = Field(0, ge=0, le=MAX_GRACE_S, description="Seconds; never past the key's own end.", examples=[3600])
+
+
+class BundleBody(Body):
+    """Rule files by their path, as in a folder of them."""
+
+    files: dict[str, str] = Field(
+        description="Text by relative path with `/`.", examples=[{"chain.yaml": "chain: …", "scopes.yaml": "scopes: …"}]
+    )
+    note: Note = ""
+
+
+class ActivateBody(Body):
+    """Why a bundle is activated, put in shadow."""
+
+    note: Note = ""
+
+
+class ShadowBody(Body):
+    """Which published bundle is decided beside the active one."""
+
+    digest: str = Field(pattern="^sha256:[0-9a-f]{64}$")
+    note: Note = ""
 
 
 class RevokeBody(Body):

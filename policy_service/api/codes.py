@@ -42,6 +42,7 @@ CODES: Final[dict[str, str]] = {
     "unknown_team": "400. The team does not exist.",
     "unknown_user": "400. The user does not exist.",
     "unknown_principal": "400. The principal of a key does not exist.",
+    "invalid_policy": "400. The rule files have mistakes; `diagnostics` holds them.",
     "team_too_deep": "400. Teams would nest too deep.",
     "invalid_http": "400. What came is not HTTP. The connection is closed.",
     "invalid_grace": "400. `grace_s` is not from 0 seconds to 90 days.",

@@ -114,14 +114,18 @@ def _secret_document(status: str, slot: SecretSlot) -> Document:
     }
 
 
-def bundle_document(fact: Bundle, files: dict[str, str]) -> Document:
-    """A bundle with its files."""
+def published_document(fact: Bundle) -> Document:
+    """A bundle without its files."""
     return {
         "digest": fact.digest,
         "content_sha256": fact.content_sha256,
         "published_at": _instant(fact.published_at),
-        "files": files,
     }
+
+
+def bundle_document(fact: Bundle, files: dict[str, str]) -> Document:
+    """A bundle with its files."""
+    return {**published_document(fact), "files": files}
 
 
 def change_document(change: Change) -> Document:

@@ -9,7 +9,8 @@ import msgspec
 from pydantic import BaseModel
 
 from policy_service.api.documents import fact_document
-from policy_service.api.incoming import read_flag, read_number
+from policy_service.api.incoming import BODY_LIMIT, read_flag, read_number
+from policy_service.api.json_reader import Exempt
 from policy_service.model.facts import Fact
 from policy_service.model.names import ADMIN_ORGANIZATION, KEYS_OWN
 from policy_service.service.administration import Administration, Found, Page, Written
@@ -74,6 +75,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         query: the parameters it takes besides `workspace`.
         statuses: of success, the usual one first.
         problems: what else it answers than every route does.
+        exempt: member paths of the body whose text may hold control characters, such as line ends.
+        limit: bytes that its body may have.
+        is_slow: it compiles: it gets a thread of its own, so that no other change waits for it.
         subject: the kind of the one fact that the path names, for `ETag` and `If-Match`; None: it names none.
     """
 
@@ -92,6 +96,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[int, ...] = ()
     takes_workspace: bool = True
     subject: type[Fact] | None = None
+    exempt: Exempt = frozenset()
+    limit: int = BODY_LIMIT
+    is_slow: bool = False
 
     def parameters(self) -> tuple[str, ...]:
         """Every query parameter that the route knows."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Container
 from typing import Any, Final, NoReturn
 
 from policy_service.model.errors import RequestError
@@ -30,7 +31,7 @@ BATCH_DEPTH: Final = MAX_DEPTH + 2
 """A batch is a list inside an object around its questions."""
 
 Path = tuple[str, ...]
-Exempt = frozenset[Path]
+Exempt = Container[Path]
 
 _MAX_INT: Final = (1 << 63) - 1
 _MIN_INT: Final = -(1 << 63)

@@ -48,6 +48,12 @@ class Meters:
             "policy_service_store_reachable", "1 while the store can be read, else 0.", registry=self.registry
         )
 
+        self._folder = Gauge(
+            "policy_service_policy_folder_broken",
+            "1 while the watched rule files have mistakes and an older policy decides, else 0.",
+            registry=self.registry,
+        )
+
     def decided(self, decision: Decision) -> None:
         """Count one decision."""
         self._decisions.labels("allow" if decision.allowed else "deny", decision.reason).inc()
@@ -67,6 +73,10 @@ class Meters:
         self._reachable.set(0 if head is None else 1)
         if head is not None:
             self._lag.set(max(head - revision, 0))
+
+    def folder(self, *, is_broken: bool) -> None:
+        """Note how the watched rule files are."""
+        self._folder.set(is_broken)
 
     def text(self) -> bytes:
         """Prometheus' text format."""

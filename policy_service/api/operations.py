@@ -43,7 +43,7 @@ def _readiness(services: Services) -> dict[str, Any]:
         "status": "ready",
         "revision": snapshot.revision,
         "bundle": snapshot.bundle,
-        "policy": {"error": None},
+        "policy": {"error": None if services.watch is None else services.watch.error},
     }
 
 
@@ -53,6 +53,7 @@ def _seen(revision: int) -> dict[str, Any]:
 
 async def metrics_reply(services: Services, meters: Meters) -> Reply:
     """Prometheus' text, with the lag measured now."""
+    meters.folder(is_broken=services.watch is not None and services.watch.error is not None)
     meters.freshness(services.replica.revision, await _head(services))
     headers = (("content-type", METRICS_TYPE), ("cache-control", "no-store"))
     return Reply(200, headers, meters.text())

@@ -98,7 +98,7 @@ def _add_endpoint(app: FastAPI, site: Site, security: list[Json], endpoint: Endp
             reply = await site.office.answer(endpoint, incoming, request.path_params)
             return reply.with_headers(site.entrance.notices(incoming))
 
-        return await site.serve(request, answer, endpoint.scope)
+        return await site.serve(request, answer, endpoint.scope, endpoint.limit)
 
     usual, *others = endpoint.statuses
     with_body = _WITH_A_BODY if endpoint.body is not None else ()

@@ -250,6 +250,20 @@ class BundleShape(Shape):
     files: dict[str, str]
 
 
+class PublishedShape(Shape):
+    """A published bundle, without its files."""
+
+    digest: str
+    content_sha256: str
+    published_at: str
+
+
+class ActiveShape(Shape):
+    """The bundle that decides from now on."""
+
+    digest: str
+
+
 class PolicyState(Shape):
     """How the watched policy folder is."""
 

@@ -1,11 +1,11 @@
-"""`/v1`: resources, role bindings, the allowlist, keys and bundles."""
+"""`/v1`: resources, role bindings, the allowlist and keys."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
 from policy_service.api.bodies import KeyBody, ResourceName
-from policy_service.api.documents import bundle_document, key_document
+from policy_service.api.documents import key_document
 from policy_service.api.endpoints import Call, Outcome, found, listed, written
 from policy_service.api.validation import mistake, refusal
 from policy_service.model.errors import RequestError
@@ -164,10 +164,3 @@ def revoke_key(call: Call) -> Outcome:
     result = call.administration.revoke_key(call.caller, call.workspace, key_id, reason=reason, force=call.force())
     assert result.fact is not None  # a revocation always leaves its key
     return Outcome(_shown(call, result.fact), result.revision, changed=True, tag=fact_tag(result.fact))
-
-
-def show_bundle(call: Call) -> Outcome:
-    """With its files."""
-    result = call.bundles.get_bundle(call.caller, call.path["digest"])
-    files = call.bundles.files(result.fact.digest) or {}
-    return Outcome(bundle_document(result.fact, files), result.revision)

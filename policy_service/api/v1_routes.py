@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from policy_service.api import bodies, shapes, v1_access, v1_changes, v1_people
+from policy_service.api import bodies, shapes, v1_access, v1_bundles, v1_changes, v1_people
 from policy_service.api.endpoints import FORCE, KEY_KEEPERS, LISTING, Call, Endpoint, Outcome
 from policy_service.api.shapes import Envelope
 from policy_service.api.v1_changes import FILTERS
@@ -81,6 +81,7 @@ def _delete(path: str, work: Work, summary: str, query: tuple[str, ...] = FORCE)
 
 _P: Final = v1_people
 _A: Final = v1_access
+_B: Final = v1_bundles
 _S: Final = shapes
 
 ENDPOINTS: Final = (
@@ -192,9 +193,39 @@ ENDPOINTS: Final = (
     ),
     _list("changes", v1_changes.list_changes, _S.ChangeShape, "List changes: who did what, when.", FILTERS),
     _show("changes/{revision}", v1_changes.show_change, _S.ChangeShape, "Show a change."),
+    _post(
+        "bundles",
+        _B.publish_bundle,
+        _S.PublishedShape,
+        "Publish rule files under the digest of their meaning; they decide nothing yet (operator).",
+        bodies.BundleBody,
+        statuses=(200, 201),
+        takes_workspace=False,
+        exempt=v1_bundles.FILE_TEXTS,
+        limit=v1_bundles.FILES_LIMIT,
+        is_slow=True,
+    ),
+    _post(
+        "bundles/{digest}/activate",
+        _B.activate_bundle,
+        _S.ActiveShape,
+        "Let a published bundle decide (operator).",
+        bodies.ActivateBody,
+        body_required=False,
+        query=FORCE,
+        takes_workspace=False,
+        is_slow=True,
+    ),
+    _show(
+        "active-bundle",
+        _B.show_active_bundle,
+        _S.BundleShape,
+        "Show the bundle that decides, with its files (operator).",
+        takes_workspace=False,
+    ),
     _show(
         "bundles/{digest}",
-        _A.show_bundle,
+        _B.show_bundle,
         _S.BundleShape,
         "Show a published bundle with its files.",
         takes_workspace=False,

@@ -10,7 +10,18 @@ from typing import Annotated
 
 import typer
 
-from policy_service.cli import access, changes, decide, key_import, keys, policy, principals, serve, setup, workspaces
+from policy_service.cli import (
+    access,
+    changes,
+    decide,
+    key_import,
+    keys,
+    policy_live,
+    principals,
+    serve,
+    setup,
+    workspaces,
+)
 from policy_service.cli.environment import Environment, Session
 from policy_service.cli.screen import Screen
 from policy_service.model.errors import PolicyErrors, PolicyServiceError
@@ -33,7 +44,7 @@ def build() -> typer.Typer:
         module.register(app)
     key_import.register(keys.app)
     for name, noun in (
-        ("policy", policy.app),
+        ("policy", policy_live.app),
         ("keys", keys.app),
         ("users", principals.users),
         ("service-principals", principals.service_principals),

@@ -11,11 +11,13 @@ import typer
 
 from policy_service.cli.environment import Session
 from policy_service.cli.nouns import noun
-from policy_service.cli.options import AsJson, PolicyFolder
+from policy_service.cli.options import AsJson, DataDir, PolicyFolder, Url
+from policy_service.cli.policy_store import PREFIX, stored_files
 from policy_service.cli.policy_text import policy_document, show_policy
 from policy_service.cli.report import Checked, check_folder, show_checked
 from policy_service.cli.watch import watch_folder
 from policy_service.engine.link import compile_policy
+from policy_service.language.load import load_policy
 from policy_service.language.policy import Policy
 from policy_service.language.schema import schemas
 from policy_service.model.errors import PolicyErrors, UsageError
@@ -62,11 +64,20 @@ def show(
     context: typer.Context,
     folder: PolicyFolder = None,
     compiled: Annotated[bool, typer.Option("--compiled", help="Show the Python that decides.")] = False,
+    active: Annotated[bool, typer.Option("--active", help="Show the bundle that decides.")] = False,
+    data_dir: DataDir = None,
+    url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what the rule files mean, or their compiled form."""
+    """Show what rule files mean, or their compiled form.
+
+    Those of a folder, or of a published bundle by its digest.
+    """
     session: Session = context.obj
-    policy = _loaded(chosen_folder(folder))
+    if active or PREFIX.fullmatch(str(folder)):
+        policy = load_policy(stored_files(session, None if active else str(folder), data_dir, url))
+    else:
+        policy = _loaded(chosen_folder(folder))
     if compiled:
         source = compile_policy(policy).source
         if as_json:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from policy_service.cli.environment import Session
 from policy_service.cli.options import DataDir, Port
+from policy_service.cli.screen import Screen
 from policy_service.model.errors import UsageError
 from policy_service.service.callers import Caller
-from policy_service.service.policy_folder import read_folder
+from policy_service.service.folder_watch import FolderWatch
 from policy_service.service.services import Services
 from policy_service.settings import load_settings
 
@@ -30,7 +32,7 @@ def serve(
     policies: Annotated[
         Path | None,
         typer.Option(
-            "--policies", metavar="DIR", help="Activate these rule files at start, if they mean something else."
+            "--policies", metavar="DIR", help="For development: let these rule files decide, now and after every save."
         ),
     ] = None,
 ) -> None:
@@ -47,8 +49,9 @@ def serve(
     if settings.workers > 1:
         raise UsageError("workers", "several workers come later; leave `--workers` at 1, which serves on one core")
     with environment.services(settings) as services:
-        if policies is not None and (digest := activate_folder(services, environment.local_caller, policies)):
-            screen.note(f"activated {policies}: {digest}")
+        if policies is not None:
+            services = _watched(services, environment.local_caller, policies, screen)  # noqa: PLW2901 - the same, watched
+        services.replica.view()
         if services.bundles.active() is None:
             raise UsageError("no_policy", "no policy is active; run `policy-service init` first, or name `--policies`")
         screen.note("decisions are not recorded yet: the ledger comes with a later version")
@@ -57,21 +60,14 @@ def serve(
     screen.note("stopped")
 
 
+def _watched(services: Services, caller: Caller, folder: Path, screen: Screen) -> Services:
+    """The services, with a watch over a folder whose files decide from now on."""
+    watch = FolderWatch(folder, services.bundles, caller)
+    if digest := watch.activate():
+        services.replica.catch_up()
+        screen.note(f"activated {folder}: {digest}")
+    return msgspec.structs.replace(services, watch=watch)
+
+
 def _welcome(url: str) -> str:
     return f"listening on {url} (documentation: {url}/docs; Ctrl-C ends it)"
-
-
-def activate_folder(services: Services, caller: Caller, folder: Path) -> str | None:
-    """Publish and activate the rule files of a folder. The digest, or None where they mean what is active already.
-
-    Raises:
-        PolicyErrors: the files have mistakes; what was active stays.
-    """
-    published = services.bundles.publish(caller, read_folder(folder), note=f"serve --policies {folder}")
-    assert published.fact is not None  # publishing always leaves a bundle
-    digest = published.fact.digest
-    if digest == services.bundles.active():
-        return None
-    services.bundles.activate(caller, digest, note=f"serve --policies {folder}")
-    services.replica.catch_up()
-    return digest

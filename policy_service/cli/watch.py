@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from policy_service.cli.screen import Screen
 from policy_service.model.errors import UsageError
+from policy_service.service.policy_folder import State, folder_state
 
 INTERVAL_S: Final = 0.1
-State = dict[str, tuple[int, int]]
-
-
-def folder_state(path: Path) -> State:
-    """Modification time (ns) and size of every file below `path`; hidden ones, which editors make, are passed over."""
-    state: State = {}
-    for folder, folders, names in os.walk(path, followlinks=False):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if not name.startswith("."):
-                _add(state, os.path.join(folder, name))
-    return state
-
-
-def _add(state: State, path: str) -> None:
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        # Saved over or deleted between listing and looking: the next look sees it.
-        return
-    state[path] = (found.st_mtime_ns, found.st_size)
 
 
 def watch_folder(path: Path, look: Callable[[], object], screen: Screen, sleep: Callable[[float], None]) -> None:

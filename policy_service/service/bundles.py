@@ -11,12 +11,13 @@ from policy_service.engine.program import Program
 from policy_service.language.load import load_policy
 from policy_service.language.policy import Policy
 from policy_service.model.errors import PolicyErrors, RequestError, StoreError
-from policy_service.model.facts import ActiveBundle, Bundle
+from policy_service.model.facts import ActiveBundle, Bundle, ShadowBundle
+from policy_service.service.access import may_use
 from policy_service.service.cache import Cache
 from policy_service.service.callers import Caller
 from policy_service.service.checks import check_text, shown
 from policy_service.service.commits import commit
-from policy_service.service.effects import draft, put, same
+from policy_service.service.effects import draft, put, remove, same
 from policy_service.service.ports import Clock, FactReader, FactStore
 from policy_service.service.results import Found, Planned, Written
 
@@ -62,7 +63,7 @@ class Bundles:
 
     def get_bundle(self, caller: Caller, digest: str) -> Found[Bundle]:
         """A published bundle, for the operator. Raises RequestError 403 `operator_only`, 404 `not_found`."""
-        _operator_only(caller)
+        operator_only(caller)
         revision = self._store.head()
         bundle = self._store.read(lambda reader: reader.get(Bundle, (digest,)))
         if bundle is None:
@@ -74,6 +75,14 @@ class Bundles:
         found = self._store.read(lambda reader: reader.get(ActiveBundle, ("active",)))
         return None if found is None else found.digest
 
+    def active_bundle(self, caller: Caller) -> Found[Bundle]:
+        """The bundle that decides, for the operator. Raises as `get_bundle` does; 404 while there is none."""
+        operator_only(caller)
+        digest = self.active()
+        if digest is None:
+            raise RequestError("not_found", "no bundle is active yet; run `policy activate`", status=404)
+        return self.get_bundle(caller, digest)
+
     def publish(self, caller: Caller, files: Mapping[str, str], *, note: str = "") -> Written[Bundle]:
         """Store rule files under the digest of their meaning. They do not decide anything yet.
 
@@ -83,7 +92,7 @@ class Bundles:
             PolicyErrors: the files have mistakes; all of them.
             RequestError: 403 `operator_only`; 400 `invalid_text` (the note).
         """
-        _operator_only(caller)
+        operator_only(caller)
         check_text("`note`", note)
         policy = load_policy(files)
         digest = policy.digest
@@ -102,24 +111,30 @@ class Bundles:
 
         return commit(self._store, caller, made.published_at, plan)
 
-    def activate(self, caller: Caller, digest: str, *, note: str = "") -> Written[ActiveBundle]:
+    def activate(self, caller: Caller, digest: str, *, note: str = "", force: bool = False) -> Written[ActiveBundle]:
         """Let a published bundle decide from now on.
 
+        Args:
+            force: even if the caller's own key could do less under it than now.
+
         Raises:
-            RequestError: 403 `operator_only`; 404 `not_found`, it was never published; 400 `invalid_text` (the note).
+            RequestError: 403 `operator_only`; 404 `not_found`, it was never published; 400 `invalid_text` (the note);
+                409 `would_lock_out`.
             StoreError: it cannot be linked; then nothing changed.
         """
         check_text("`note`", note)
         self.get_bundle(caller, digest)
         # Linked before the lock is taken: a bundle that no worker could link must never become active. A bundle that
         # was published stays published, so this needs no lock.
-        self.program(digest)
+        policy = self.program(digest).policy
         after = ActiveBundle(digest=digest)
 
         def plan(reader: FactReader) -> Planned[ActiveBundle]:
             before = reader.get(ActiveBundle, after.key())
             if same(before, after):
                 return Planned(draft=None, fact=after)
+            if not force:
+                _refuse_lock_out(reader, policy, caller)
             change = msgspec.structs.replace(
                 draft("activate", after, [put(after, before)], workspace=None, note=note),
                 action="bundle.activate",
@@ -129,8 +144,59 @@ class Bundles:
 
         return commit(self._store, caller, self._clock.now(), plan)
 
+    def set_shadow(self, caller: Caller, digest: str, *, note: str = "") -> Written[ShadowBundle]:
+        """Decide by a published bundle beside the active one, to compare. It never answers.
 
-def _operator_only(caller: Caller) -> None:
+        Raises:
+            RequestError: 403 `operator_only`; 404 `not_found`, it was never published; 400 `invalid_text` (the note).
+            StoreError: it cannot be linked; then nothing changed.
+        """
+        check_text("`note`", note)
+        self.get_bundle(caller, digest)
+        self.program(digest)
+        after = ShadowBundle(digest=digest)
+
+        def plan(reader: FactReader) -> Planned[ShadowBundle]:
+            before = reader.get(ShadowBundle, after.key())
+            if same(before, after):
+                return Planned(draft=None, fact=after)
+            change = draft("shadow", after, [put(after, before)], workspace=None, note=note)
+            change = msgspec.structs.replace(change, action="bundle.shadow", subject=digest)
+            return Planned(draft=change, fact=after, created=before is None)
+
+        return commit(self._store, caller, self._clock.now(), plan)
+
+    def end_shadow(self, caller: Caller, *, note: str = "") -> Written[ShadowBundle]:
+        """Decide by the active bundle alone. Raises RequestError 403 `operator_only`, 400 `invalid_text` (the note)."""
+        operator_only(caller)
+        check_text("`note`", note)
+
+        def plan(reader: FactReader) -> Planned[ShadowBundle]:
+            gone = reader.get(ShadowBundle, ("shadow",))
+            if gone is None:
+                return Planned(draft=None, fact=None)
+            change = draft("unshadow", gone, [remove(gone)], workspace=None, note=note)
+            change = msgspec.structs.replace(change, action="bundle.unshadow", subject=gone.digest)
+            return Planned(draft=change, fact=None)
+
+        return commit(self._store, caller, self._clock.now(), plan)
+
+
+def _refuse_lock_out(reader: FactReader, policy: Policy, caller: Caller) -> None:
+    """Refuse a policy under which the caller's key could not do any more what it does now."""
+    if caller.key_id is None or caller.scope is None or may_use(reader, policy, caller.key_id, caller.scope):
+        return
+    raise RequestError(
+        "would_lock_out",
+        f"this would end your own access: under that bundle your key could not use `{caller.scope}`; "
+        "say `force` if that is meant",
+        {"scope": caller.scope},
+        status=409,
+    )
+
+
+def operator_only(caller: Caller) -> None:
+    """Refuse everybody else. Raises RequestError 403 `operator_only`."""
     if not caller.is_operator:
         raise RequestError("operator_only", "bundles are the operator's; use a key of workspace `system`", status=403)
 

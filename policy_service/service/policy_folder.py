@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,26 @@ def shipped_folder() -> Path:
         if (folder / "chain.yaml").is_file():
             return folder
     raise UsageError("missing_folder", "the shipped rule files are not installed; name a folder with `--policies`")
+
+
+State = dict[str, tuple[int, ...]]
+
+
+def folder_state(path: Path) -> State:
+    """What tells one moment of a folder from another without reading it: cheap, so that it can be looked at often.
+
+    Of each rule file times, size and identity, all of which a save changes some of; nothing for a folder that is not
+    there.
+    """
+    state: State = {}
+    try:
+        for relative in _names(path):
+            with contextlib.suppress(OSError):  # saved over or deleted meanwhile: the next look sees it
+                found = (path / relative).stat()
+                state[relative] = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
+    except UsageError:
+        return {}
+    return state
 
 
 def _names(root: Path) -> Iterator[str]:

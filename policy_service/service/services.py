@@ -9,6 +9,7 @@ from policy_service.service.bundles import Bundles
 from policy_service.service.callers import Gate
 from policy_service.service.credentials import Credentials
 from policy_service.service.decisions import Decisions
+from policy_service.service.folder_watch import FolderWatch
 from policy_service.service.follower import Follower
 from policy_service.service.key_uses import KeyUses
 from policy_service.service.ports import Clock, FactStore
@@ -18,7 +19,8 @@ from policy_service.service.replica import Replica
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """The use cases and what they stand on.
 
-    `follower` must be made on, and belongs to, one event loop; `replica` is that loop's too.
+    `follower` must be made on, and belongs to, one event loop; `replica` is that loop's too. `watch` is there
+    where rule files are served from a folder.
     """
 
     store: FactStore
@@ -30,4 +32,5 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     gate: Gate
     decisions: Decisions
     administration: Administration
+    watch: FolderWatch | None = None
     uses: KeyUses

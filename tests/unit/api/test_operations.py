@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from policy_service.api.operations import metrics_reply, readiness_reply
 from policy_service.model.errors import StoreError
+from policy_service.service.folder_watch import FolderWatch
 from tests.unit.api.desk import Desk, problem_code, question
 from tests.unit.service.house import OPERATOR, House
 
@@ -79,6 +85,22 @@ def test_facts_of_unknown_age_are_not_decided_on(operator: Desk) -> None:
     operator.house.replica.fresh_until(float("inf"))
     assert operator.decide(key=key).json()["decision"] == "allow"
     assert operator.call("GET", "/readyz", key=None).status_code == 200
+
+
+def test_a_broken_edit_of_the_watched_folder_is_shown_and_harms_nobody(house: House) -> None:
+    """`/readyz` stays 200 with `policy.error`, and a metric tells it; mended, both are as before."""
+    with Desk(house) as desk:
+        watch = FolderWatch(Path("nowhere"), house.bundles, OPERATOR)
+        site = msgspec.structs.replace(
+            desk.app.state.site, services=msgspec.structs.replace(desk.services, watch=watch)
+        )
+        house.replica.catch_up()
+        for error in ("resources/pipeline.yaml:8:13: no reason", None):
+            watch.error = error
+            told = json.loads(readiness_reply(site.services).body)
+            assert (told["status"], told["policy"]) == ("ready", {"error": error})
+            text = asyncio.run(metrics_reply(site.services, site.meters)).body.decode()
+            assert f"policy_service_policy_folder_broken {1.0 if error else 0.0}\n" in text
 
 
 def test_metrics_count_decisions_and_refusals(operator: Desk) -> None:

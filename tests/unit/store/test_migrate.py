@@ -11,8 +11,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, make_url
 
 from policy_service.model.errors import StoreError
@@ -143,15 +146,29 @@ def test_a_database_that_was_never_migrated_is_behind(empty_database_url: str) -
     assert place_of(parse_url(empty_database_url)) in error.message
 
 
-def test_a_database_of_an_older_version_is_behind(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Old tables are not guessed at."""
-    from alembic.script import ScriptDirectory
+def migrate_to(url: str, revision: str) -> None:
+    """Leave a database as an older version made it."""
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    engine = create_engine(url)
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+    finally:
+        engine.dispose()
 
-    there = ScriptDirectory(str(migrations_folder())).get_current_head()
-    monkeypatch.setattr(ScriptDirectory, "get_current_head", lambda self: "9999")
-    error = refusal(lambda: Store.open(database_url))
+
+def test_a_database_of_an_older_version_is_behind(empty_database_url: str) -> None:
+    """Old tables are not guessed at; `migrate` brings them up to date."""
+    head = ScriptDirectory(str(migrations_folder())).get_current_head()
+    migrate_to(empty_database_url, "0001")
+    error = refusal(lambda: Store.open(empty_database_url))
     assert error.code == "migration_behind"
-    assert f"has migration `{there}`, this version needs `9999`; run `policy-service init`" in error.message
+    assert f"has migration `0001`, this version needs `{head}`; run `policy-service init`" in error.message
+    migrate(empty_database_url)
+    with closing(Store.open(empty_database_url)) as store:
+        assert store.head() == 0
 
 
 def test_a_database_of_a_newer_version_is_ahead(database_url: str) -> None:

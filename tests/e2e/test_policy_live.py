@@ -1,0 +1,162 @@
+"""Policies go live on a running server: activated, rolled back, served from a folder."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.processes import ROOT, Server, answer, command
+
+LIVE_S = 2.0
+RULE = """\
+  - name: closed-for-now
+    effect: deny
+    reason: closed_for_now
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data directory's place."""
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def policies(tmp_path: Path) -> Path:
+    """A copy of the shipped rule files."""
+    shutil.copytree(ROOT / "policies", tmp_path / "policies")
+    return tmp_path / "policies"
+
+
+def close_pipelines(policies: Path) -> None:
+    """One rule more: every pipeline is closed."""
+    file = policies / "resources/pipeline.yaml"
+    file.write_text(file.read_text().rstrip() + "\n" + RULE)
+
+
+def within(seconds: float, look: Callable[[], Any]) -> float:
+    """Look until it is so; the seconds it took."""
+    start = time.monotonic()
+    while not look():
+        assert time.monotonic() - start < seconds + 20, "it never came"
+        time.sleep(0.02)
+    return time.monotonic() - start
+
+
+def test_activate_history_and_rollback_over_http(data: Path, policies: Path) -> None:
+    """By a key of `system`; the next decision is by the other bundle, and by the first again."""
+    keys = answer("init", "--demo", "--data-dir", data)
+    close_pipelines(policies)
+    with Server(data) as server:
+        question = {"key": keys["service_key"], "scope": "pipelines:run"}
+        question["resource"] = {"type": "pipeline", "id": "etl-42", "workspace": "demo"}
+        remote = {"POLICY_SERVICE_KEY": keys["system_key"]}
+
+        def run(*arguments: str | Path) -> Any:
+            return answer("policy", *arguments, "--url", server.url, **remote)
+
+        told = run("activate", policies, "--dry-run")
+        assert [(one["kind"], one["part"], one["name"]) for one in told["differences"]] == [
+            ("added", "rule", "pipeline/closed-for-now")
+        ]
+        assert server.decide(keys["caller_key"], **question)["reason"] == "allowed"
+        made = run("activate", policies, "--note", "CHG-1")
+        denied = server.decide(keys["caller_key"], **question)
+        assert (denied["reason"], denied["bundle"]) == ("closed_for_now", made["after"])
+        assert denied["revision"] >= made["revision"]
+        run("rollback")
+        assert server.decide(keys["caller_key"], **question)["reason"] == "allowed"
+        listed = run("history")["data"]
+        assert [one["note"] for one in listed] == ["rollback", "CHG-1", "init"]
+        assert [one["actor"].partition(":")[0] for one in listed] == ["key", "key", "local"]
+        refused = command("policy", "activate", policies, "--url", server.url, POLICY_SERVICE_KEY=keys["admin_key"])
+        assert refused.returncode == 2
+        assert "[operator_only]" in refused.stderr
+
+
+def test_a_command_beside_the_server_activates_for_it(data: Path, policies: Path) -> None:
+    """The server follows; `min_revision` makes it certain."""
+    keys = answer("init", "--demo", "--data-dir", data)
+    close_pipelines(policies)
+    with Server(data) as server:
+        made = answer("policy", "activate", policies, "--data-dir", data)
+
+        def is_closed() -> bool:
+            question = {"key": keys["service_key"], "scope": "pipelines:run", "resource": "pipeline:etl-nightly"}
+            decided = server.decide(keys["caller_key"], **question)
+            return bool(decided["bundle"] == made["after"] and decided["reason"] == "closed_for_now")
+
+        assert within(LIVE_S, is_closed) < LIVE_S
+
+
+def test_an_old_bundle_that_no_longer_loads_stops_no_start(data: Path, policies: Path) -> None:
+    """Only the active one must; and a rollback on the data directory mends that."""
+    import sqlite3
+
+    answer("init", "--data-dir", data)
+    first = answer("policy", "history", "--data-dir", data)["data"][0]["digest"]
+    close_pipelines(policies)
+    second = answer("policy", "activate", policies, "--data-dir", data)["after"]
+
+    def damage(digest: str) -> None:
+        with sqlite3.connect(data / "policy.db") as connection:
+            connection.execute("UPDATE bundle_files SET files = '{}' WHERE digest = ?", (digest,))
+
+    damage(first)
+    with Server(data) as server:
+        assert server.call("GET", "/readyz", None).json()["bundle"] == second
+    third = policies / "roles.yaml"
+    third.write_text(third.read_text() + "  nothing_much:\n    scopes: []\n")
+    answer("policy", "activate", policies, "--data-dir", data)
+    with sqlite3.connect(data / "policy.db") as connection:
+        connection.execute("UPDATE bundle_files SET files = '{}' WHERE digest <> ?", (second,))
+    refused = command("serve", "--port", "0", "--data-dir", data)
+    assert refused.returncode == 2
+    assert "[store_damaged]" in refused.stderr
+    assert answer("policy", "rollback", "--data-dir", data)["data"]["digest"] == second
+    with Server(data) as server:
+        assert server.call("GET", "/readyz", None).json()["bundle"] == second
+
+
+def test_a_folder_is_served_as_it_is_saved(data: Path, policies: Path) -> None:
+    """Live within two seconds; a broken edit changes nothing and is told in the log, `/readyz` and a metric."""
+    keys = answer("init", "--demo", "--data-dir", data)
+    file = policies / "resources/pipeline.yaml"
+    good = file.read_text()
+    with Server(data, "--policies", policies) as server:
+
+        def reason() -> str:
+            resource = {"type": "pipeline", "id": "etl-42", "workspace": "demo"}
+            question = {"key": keys["service_key"], "scope": "pipelines:run", "resource": resource}
+            return str(server.decide(keys["caller_key"], **question)["reason"])
+
+        def error() -> str | None:
+            ready = server.call("GET", "/readyz", None)
+            assert ready.status_code == 200
+            told: str | None = ready.json()["policy"]["error"]
+            return told
+
+        def metric() -> bool:
+            return "policy_service_policy_folder_broken 1.0" in server.call("GET", "/metrics", None).text
+
+        assert reason() == "allowed"
+        close_pipelines(policies)
+        assert within(LIVE_S, lambda: reason() == "closed_for_now") < LIVE_S
+        assert error() is None
+        line = len(file.read_text().splitlines()) + 1
+        file.write_text(file.read_text() + "    when: resource.attr.nothing\n")
+        assert within(LIVE_S, error) < LIVE_S
+        assert str(error()).startswith(f"resources/pipeline.yaml:{line}:")
+        assert metric()
+        assert reason() == "closed_for_now"
+        file.write_text(good)
+        assert within(LIVE_S, lambda: reason() == "allowed") < LIVE_S
+        assert error() is None
+        assert not metric()
+    assert f"{policies}/resources/pipeline.yaml:{line}:" in server.text()
+    assert "Traceback" not in server.text()
