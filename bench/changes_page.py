@@ -53,16 +53,18 @@ def made(count: int) -> Iterator[Change]:
 def fill(path: str, count: int) -> None:
     """Put the changes into the feed, and the counter where they end."""
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        database.execute("PRAGMA synchronous = OFF")
+        for setting in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -300000"):
+            database.execute(f"PRAGMA {setting}")
         database.execute("BEGIN")
-        row: dict[str, Any] = {}
+        names = ", ".join(Change.__struct_fields__)
+        places = ", ".join("?" * len(Change.__struct_fields__))
+        last: list[Any] = []
         for change in made(count):
-            row = change_row(change)
-            row["effects"] = canonical_text(row["effects"])
-            names = ", ".join(row)
-            database.execute(f"INSERT INTO changes ({names}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
-        database.execute("UPDATE counter SET revision = ?, hash = ?", (row["revision"], row["hash"]))
+            last = [*{**change_row(change), "effects": canonical_text(change_row(change)["effects"])}.values()]
+            database.execute(f"INSERT INTO changes ({names}) VALUES ({places})", last)
+        database.execute("UPDATE counter SET revision = ?, hash = ?", (last[0], last[-1]))
         database.execute("COMMIT")
+        database.execute("PRAGMA journal_mode = WAL")
 
 
 def questions(count: int) -> dict[str, tuple[ChangeQuery, dict[str, Any]]]:
@@ -89,14 +91,15 @@ def questions(count: int) -> dict[str, tuple[ChangeQuery, dict[str, Any]]]:
     }
 
 
-def median_ms(act: Callable[[], object]) -> float:
-    """The median time of several runs."""
-    times = []
+def medians_ms(act: Callable[[], object]) -> tuple[float, float]:
+    """The median of several runs: elapsed, and on the processor (on a busy machine they differ)."""
+    elapsed, processor = [], []
     for _ in range(ROUNDS):
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         act()
-        times.append((time.perf_counter() - started) * 1000)
-    return statistics.median(times)
+        elapsed.append((time.perf_counter() - started) * 1000)
+        processor.append((time.process_time() - worked) * 1000)
+    return statistics.median(elapsed), statistics.median(processor)
 
 
 def check(store: Store, query: ChangeQuery, more: dict[str, Any]) -> int:
@@ -134,13 +137,16 @@ def main() -> None:
         print(f"{count} changes put in within {time.perf_counter() - started:.0f} s")
         with closing(Store.open(url)) as store:
             check_whole_walk(store, f"{folder}/policy.db")
-            slowest = 0.0
+            slowest = (0.0, 0.0)
             for name, (query, more) in questions(count).items():
                 size = check(store, query, more)
-                took = median_ms(lambda query=query, more=more: store.find_changes(query, limit=SIZE, **more))
+                took = medians_ms(lambda query=query, more=more: store.find_changes(query, limit=SIZE, **more))
                 slowest = max(slowest, took)
-                print(f"{name:<36} {size:4d} changes {took:7.2f} ms")
-        print(f"a page of the changes at {count} of them: {slowest:.1f} ms at most (bound: {BOUND_MS:.0f} ms)")
+                print(f"{name:<36} {size:4d} changes {took[0]:7.2f} ms elapsed {took[1]:7.2f} ms processor")
+        print(
+            f"a page of the changes at {count} of them: {slowest[0]:.1f} ms at most, {slowest[1]:.1f} ms of it on the "
+            f"processor (bound: {BOUND_MS:.0f} ms)"
+        )
 
 
 if __name__ == "__main__":
