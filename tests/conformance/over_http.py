@@ -143,6 +143,7 @@ def services_on(store: Store, clock: FakeClock) -> Services:
         decisions=Decisions(replica, credentials, clock, ids, RecordingSink()),
         administration=Administration(store, clock, ids, PEPPERS, bundles),
         uses=KeyUses(store),
+        peppers=PEPPERS,
     )
 
 

@@ -61,8 +61,7 @@ def read_yaml(path: Path) -> Any:
 
 def read_files(folder: Path) -> dict[str, str]:
     return {
-        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
-        for path in sorted(folder.rglob("*.yaml"))
+        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.yaml"))
     }
 
 
@@ -114,8 +113,12 @@ def read_asked(entry: dict[str, Any]) -> Asked:
     if isinstance(claim, str):
         kind, identity = split_resource(claim) or ("", "")
         claim = {"type": kind, "id": identity}
-    resource = ResourceRef(claim["type"], claim["id"], claim.get("workspace"), claim.get("owner"), claim.get("attributes", {}))
-    request = Request(read_credential(fields), fields["scope"], resource, fields.get("source_ip"), fields.get("context", {}))
+    resource = ResourceRef(
+        claim["type"], claim["id"], claim.get("workspace"), claim.get("owner"), claim.get("attributes", {})
+    )
+    request = Request(
+        read_credential(fields), fields["scope"], resource, fields.get("source_ip"), fields.get("context", {})
+    )
     return Asked(fields["name"], request, instant(fields["now"]), read_verdict(fields["expect"]))
 
 

@@ -154,7 +154,7 @@ def address_functions(receiver: Any, implementations: dict[str, Any]) -> list[An
 
 
 def typed_environment(attributes: dict[str, str], context: dict[str, str]) -> Any:
-    """Where conditions are checked: one generated message type for each root, one for the attributes, one for context."""
+    """Where conditions are checked: a generated message type for each root, for the attributes and for the context."""
     file = descriptor_pb2.FileDescriptorProto(
         name="oracle.proto", package="oracle", syntax="proto3", dependency=["google/protobuf/timestamp.proto"]
     )
@@ -177,11 +177,11 @@ def typed_environment(attributes: dict[str, str], context: dict[str, str]) -> An
 
 def add_message(file: Any, name: str, members: dict[str, str]) -> None:
     message = file.message_type.add(name=name)
-    for number, (member, kind) in enumerate(members.items(), start=1):
+    for number, (member, declared) in enumerate(members.items(), start=1):
         field = message.field.add(name=member, number=number, label=FIELD.LABEL_OPTIONAL)
-        if kind.startswith("list("):
+        kind = declared.removeprefix("list(").removesuffix(")")
+        if kind != declared:
             field.label = FIELD.LABEL_REPEATED
-            kind = kind[len("list(") : -1]
         if kind in SCALARS:
             field.type = SCALARS[kind]
         elif kind == "labels":

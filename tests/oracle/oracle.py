@@ -74,7 +74,7 @@ class Oracle:
     # ---- looking at facts
 
     def of_workspace(self, kind: type[F]) -> list[F]:
-        """ "Facts are looked up in the *key's* workspace." """
+        """Facts are looked up in the *key's* workspace, says the design."""
         return [fact for fact in self.facts if isinstance(fact, kind) and fact.workspace == self.key.workspace]  # type: ignore[attr-defined]
 
     def find_key(self) -> Any:
@@ -86,13 +86,13 @@ class Oracle:
         return found[0] if found and self.key.principal_kind == "user" else None
 
     def find_resource(self) -> Resource | None:
-        """ "identity `(workspace, type, id)`" """
+        """By its identity, `(workspace, type, id)`."""
         asked = self.request.resource
         found = [one for one in self.of_workspace(Resource) if (one.type, one.id) == (asked.type, asked.id)]
         return found[0] if found else None
 
     def teams(self) -> set[str]:
-        """ "teams may nest (a member of a child team has the parent's bindings)"; none for a service. """
+        """Nested: "a member of a child team has the parent's bindings". None for a service."""
         user = self.find_user()
         if user is None:
             return set()
@@ -105,7 +105,7 @@ class Oracle:
             mine = larger
 
     def bound_roles(self) -> set[str]:
-        """ "A role binding gives it to a team or a user, over the workspace or over one resource." """
+        """What role bindings give "to a team or a user, over the workspace or over one resource"."""
         user, teams = self.find_user(), self.teams()
         asked = self.request.resource
         roles = set()
@@ -206,7 +206,7 @@ class Oracle:
         # "`default: allow`: allowed unless a deny rule is satisfied or faults; allow rules then change nothing."
         if policy.get("default", "deny") == "allow":
             return None
-        # "With `default: deny` at least one allow rule must be satisfied"; "An `allow` rule that faults is unsatisfied".
+        # "With `default: deny` at least one allow rule must be satisfied"; one "that faults is unsatisfied".
         if any(effect == "allow" and outcome is True for _, effect, outcome, _ in judged):
             return None
         return "resource_not_allowed", None
@@ -250,7 +250,7 @@ class Oracle:
         return None if satisfied is True else (entry["reason"], entry["name"])
 
     def applies(self, rule: dict[str, Any]) -> bool:
-        """ "Rules match the requested scope exactly"; absent scopes or resources mean all; one trailing `*`. """
+        """Whether "rules match the requested scope exactly"; absent scopes or resources mean all; one trailing `*`."""
         if "scopes" in rule and self.request.scope not in rule["scopes"]:
             return False
         if "resources" not in rule:
@@ -310,7 +310,7 @@ class Oracle:
         return found
 
     def readable_ip(self) -> Any:
-        """ "in a condition either [absent or invalid] is a fault"; an invalid one is present all the same. """
+        """Either, absent or invalid, "is a fault in a condition"; an invalid one is present all the same."""
         if self.request.source_ip is None:
             return ABSENT
         address = addresses.parse_address(self.request.source_ip)

@@ -108,7 +108,7 @@ class World(msgspec.Struct, frozen=True):
     def files(self) -> dict[str, str]:
         return render(self.documents)
 
-    def keys(self) -> list[ApiKey]:
+    def api_keys(self) -> list[ApiKey]:
         return [fact for fact in self.facts if isinstance(fact, ApiKey)]
 
 
@@ -265,7 +265,7 @@ def draw_value(draw: st.DrawFn, kind: str, *, wrong: bool) -> Any:
 def draw_request(draw: st.DrawFn, world: World) -> Request:
     """A request that some key of the world presents, with up to two things bad about it."""
     bad = some(draw, SECOND_THOUGHTS, most=2)
-    keys = world.keys()
+    keys = world.api_keys()
     key = pick(draw, keys if "key" in bad else keys[:2] * 3 + keys)
     kind, identity = draw_place(draw, bad="resource" in bad)
     return Request(

@@ -53,8 +53,13 @@ PAST: dict[str, tuple[str, dict[str, str]]] = {
         render({**SMALL, "networks.yaml": {"networks": {"n": [f"10.{n // 256}.{n % 256}.0" for n in range(10_001)]}}}),
     ),
     "a message": ("bad-value", with_thing(rule(message="x" * 501))),
-    "a number": ("wrong-type", {**with_thing({}), "resources/thing.yaml":
-                 "resource: thing\nattributes: {a: {type: int, default: " + "1" * 401 + "}}\n"}),
+    "a number": (
+        "wrong-type",
+        {
+            **with_thing({}),
+            "resources/thing.yaml": "resource: thing\nattributes: {a: {type: int, default: " + "1" * 401 + "}}\n",
+        },
+    ),
     "a pattern": ("cel-bad-pattern", with_thing(rule('key.id.matches("' + "x" * 1001 + '")'))),
     "a list": ("cel-unsupported", with_thing(rule("1 in [" + ",".join("1" * 1001) + "]"))),
     "a condition": ("cel-too-long", with_thing(rule("true || " * 600 + "true"))),
@@ -63,8 +68,10 @@ PAST: dict[str, tuple[str, dict[str, str]]] = {
     "bad characters": ("yaml-character", {**render(SMALL), "roles.yaml": "# \x00\n" * 30}),
     "a file that is none": ("wrong-type", {**render(SMALL), "networks.yaml": "networks: none\n"}),
     "a chain that is none": ("wrong-type", {**render(SMALL), "chain.yaml": "chain: none\n"}),
-    "a default that is none": ("yaml-null", {**with_thing({}), "resources/thing.yaml":
-                 "resource: thing\nattributes: {a: {type: int, default: null}}\n"}),
+    "a default that is none": (
+        "yaml-null",
+        {**with_thing({}), "resources/thing.yaml": "resource: thing\nattributes: {a: {type: int, default: null}}\n"},
+    ),
 }
 
 
@@ -100,7 +107,8 @@ def test_names_that_look_alike_in_python_stay_apart() -> None:
         }
     )
     snapshot = snapshot_of(program_of(files), FACTS)
-    asked = [Request(Credential("verified", KEY.id, 1), "things:use", ResourceRef(t, "x", "acme")) for t in ("a-b", "a_b")]
+    credential = Credential("verified", KEY.id, 1)
+    asked = [Request(credential, "things:use", ResourceRef(name, "x", "acme")) for name in ("a-b", "a_b")]
     assert [decide(request, snapshot, NOW).allowed for request in asked] == [True, False]
 
 

@@ -154,9 +154,8 @@ def test_verifiers_are_kept_for_the_secrets_that_a_key_still_has(sealed: dict[in
     full = with_slots(key, (1, 2, 3))
     feed = Feed()
     text = canonical_text({"verifiers": {key.id: {str(slot): value.hex() for slot, value in sealed.items()}}})
-    draft = ChangeDraft(
-        action="t.p", workspace=None, subject="t", effects=(Effect("api_key", key.key(), None, as_json(full)),), sealed=text
-    )
+    effect = Effect("api_key", key.key(), None, as_json(full))
+    draft = ChangeDraft(action="test.put", workspace=None, subject="test", effects=(effect,), sealed=text)
     first = chain(draft, revision=1, at=0, actor="local:0", previous_hash=GENESIS_HASH)
     snapshot = fold([first])
     assert dict(snapshot.verifiers(key.id)) == sealed
@@ -187,4 +186,3 @@ def test_without_an_active_bundle_nothing_is_decided() -> None:
             with pytest.raises(StoreError) as raised:
                 judge(request, state, 0)
             assert raised.value.code == "no_policy"
-

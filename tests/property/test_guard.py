@@ -25,7 +25,7 @@ PEERS = (None, *GOOD_IPS, *ODD_IPS[:4])
 @st.composite
 def knocks(draw: st.DrawFn, case: Case) -> tuple[Credential, str, str | None, int]:
     """Somebody at the door: what they show, what they want, where they come from, when."""
-    key = pick(draw, case.world.keys())
+    key = pick(draw, case.world.api_keys())
     credential = draw_credential(draw, key, bad=pick(draw, (False, False, False, True)))
     return credential, pick(draw, WANTED), pick(draw, PEERS), pick(draw, MOMENTS)
 
@@ -63,7 +63,7 @@ def test_effective_scopes_are_what_the_guard_grants(case: Case) -> None:
     rules = RuleFiles(case.world.files())
     snapshot = snapshot_of(program_of(case.world.files()), case.world.facts)
     plain = [with_no_limits(fact) for fact in case.world.facts]
-    for key in case.world.keys():
+    for key in case.world.api_keys():
         for scope in WANTED:
             slot = Credential("verified", key.id, key.slots[-1].number)
             reason = fixed_chain.authorize(rules, plain, slot, scope, None, MOMENTS[0])

@@ -26,7 +26,7 @@ def altered(facts: list[Fact], kind: type[F], **fields: Any) -> list[Fact]:
 def key_of(case: Case, position: int) -> ApiKey | None:
     """The key that a request presents."""
     wanted = case.asked[position][0].credential.key_id
-    return next((key for key in case.world.keys() if key.id == wanted), None)
+    return next((key for key in case.world.api_keys() if key.id == wanted), None)
 
 
 def verdicts(case: Case, facts: list[Fact] | None = None) -> list[Verdict]:

@@ -33,15 +33,75 @@ SEEDS = (
 """The shipped policies, and the sets that show every mistake there is."""
 
 TOKENS = (
-    "yes", "on", "null", "~", "", "0x1F", "1_000", "1:30", "012", "1e3", ".inf", "2026-06-01", "&a b", "*a", "!tag x",
-    "<<: {}", "? x", "[a, b]", "{a: b}", "[[[[[[[[[[[[[[[[[[x]]]]]]]]]]]]]]]]]]", '"quoted"', "'single'", "|\n    x == 1", "# c",
-    "pipelines:run", "nobody:knows", "etl-*", "a*b", "10.0.0.0/8", "10.1.2.3/8", "any", "::ffff:1.2.3.4/120", "allow", "deny",
-    "string", "list(int)", "map(int)", "condition", "credential", "missing_credentials", "é", "\ufeff", "\t", "\u202e", "\x85",
-    "has(resource.attr.env)", 'resource.attr.env == "prod"', "resource.attr.env == 1", "resource.atr.env", 'request.ip.inCidr("x")',
-    'request.ip.inNetwork("nowhere")', "request.ip == request.ip", "key.labels", "(", "1 +", "a.b(c)", '"%s".format([1])', "[1, 2].map(x, x)",
-    'timestamp("x")', "request.time.getHours('Europe/Berlin')", '"a".matches("(")', "dyn(1) == 1", "{1: 2}", "x" * 300,
-)  # fmt: skip
+    "yes",
+    "on",
+    "null",
+    "~",
+    "",
+    "0x1F",
+    "1_000",
+    "1:30",
+    "012",
+    "1e3",
+    ".inf",
+    "2026-06-01",
+    "&a b",
+    "*a",
+    "!tag x",
+    "<<: {}",
+    "? x",
+    "[a, b]",
+    "{a: b}",
+    "[[[[[[[[[[[[[[[[[[x]]]]]]]]]]]]]]]]]]",
+    '"quoted"',
+    "'single'",
+    "|\n    x == 1",
+    "# c",
+    "pipelines:run",
+    "nobody:knows",
+    "etl-*",
+    "a*b",
+    "10.0.0.0/8",
+    "10.1.2.3/8",
+    "any",
+    "::ffff:1.2.3.4/120",
+    "allow",
+    "deny",
+    "string",
+    "list(int)",
+    "map(int)",
+    "condition",
+    "credential",
+    "missing_credentials",
+    "é",
+    "\ufeff",
+    "\t",
+    "\u202e",
+    "\x85",
+    "has(resource.attr.env)",
+    'resource.attr.env == "prod"',
+    "resource.attr.env == 1",
+    "resource.atr.env",
+    'request.ip.inCidr("x")',
+    'request.ip.inNetwork("nowhere")',
+    "request.ip == request.ip",
+    "key.labels",
+    "(",
+    "1 +",
+    "a.b(c)",
+    '"%s".format([1])',
+    "[1, 2].map(x, x)",
+    'timestamp("x")',
+    "request.time.getHours('Europe/Berlin')",
+    '"a".matches("(")',
+    "dyn(1) == 1",
+    "{1: 2}",
+    "x" * 300,
+)
 """What authors write, and what they had better not."""
+
+
+NAMES = ("chains.yaml", "resources/a/b.yaml", "resources/other.yaml", "roles.yml", "x.yaml")
 
 
 def spoil(draw: st.DrawFn, files: Files) -> None:
@@ -65,7 +125,9 @@ def spoil(draw: st.DrawFn, files: Files) -> None:
     text = "\n".join(lines)
     if how in ("rename", "remove"):
         text = files.pop(name)
-        name = pick(draw, (name + "x", "chains.yaml", "resources/a/b.yaml", "resources/other.yaml", "roles.yml", "x.yaml"))
+        name = pick(
+            draw, (name + "x", "chains.yaml", "resources/a/b.yaml", "resources/other.yaml", "roles.yml", "x.yaml")
+        )
     if how != "remove":
         files[name] = text
 

@@ -95,8 +95,16 @@ def test_a_built_in_reason_has_its_status_and_any_other_is_403(built_in: str, ow
     assert http_status(own) == (REASONS[own].http_status if own in REASONS else 403)
 
 
-@given(st.lists(st.builds(Diagnostic, code=st.just("x"), message=st.text(max_size=3), span=st.builds(
-    Span, file=st.sampled_from("ab"), line=st.integers(1, 9), column=st.integers(1, 9)))))
+@given(
+    st.lists(
+        st.builds(
+            Diagnostic,
+            code=st.just("x"),
+            message=st.text(max_size=3),
+            span=st.builds(Span, file=st.sampled_from("ab"), line=st.integers(1, 9), column=st.integers(1, 9)),
+        )
+    )
+)
 def test_errors_list_every_diagnostic_in_reading_order(found: list[Diagnostic]) -> None:
     """All of them, each on a line of its own, and their number."""
     error = PolicyErrors(found)

@@ -55,9 +55,7 @@ def test_the_same_rule_under_another_name_never_changes_the_decision(
 
 
 @given(cases(), st.sampled_from(TYPES), st.data())
-def test_adding_an_allow_rule_never_turns_allow_into_deny(
-    case: Case, resource_type: str, data: st.DataObject
-) -> None:
+def test_adding_an_allow_rule_never_turns_allow_into_deny(case: Case, resource_type: str, data: st.DataObject) -> None:
     """Whatever its condition, even one that faults."""
     then, now = with_another(case, resource_type, data.draw(rules(resource_type, "another", "allow")))
     assert all(after.allowed or not before.allowed for before, after in zip(then, now, strict=True))
