@@ -194,7 +194,9 @@ class _Emitter:
         else_lines, otherwise = self._writing.knowing(node.test, "True", self._apart, node.otherwise)
         guards = guards_of((test, then, otherwise))
         if not (then_lines or else_lines or guards):
-            return Piece(f"{then.at(Level.COMPARED)} if {test.at(Level.COMPARED)} else {otherwise.code}", level=Level.LOOSE)
+            return Piece(
+                f"{then.at(Level.COMPARED)} if {test.at(Level.COMPARED)} else {otherwise.code}", level=Level.LOOSE
+            )
         name = self._writing.fresh()
         self._branches(name, test, (then_lines, then), (else_lines, otherwise))
         return Piece(name, (f"{name} is None",) if guards else (), Level.ATOM)
