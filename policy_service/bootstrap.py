@@ -41,7 +41,6 @@ from policy_service.settings import Settings
 if TYPE_CHECKING:
     from policy_service.store import Store
 
-PEPPER_FILE: Final = "pepper"
 PRIVATE: Final = 0o077
 """The umask while a data directory is made: nobody else may read anything in it."""
 
@@ -84,7 +83,7 @@ def services(settings: Settings) -> Iterator[Services]:
     from policy_service.store import Store
 
     _require_store(settings)
-    peppers = Peppers.load(settings.data_dir / PEPPER_FILE)
+    peppers = Peppers.load(settings.pepper_path())
     store = Store.open(settings.store_url())
     try:
         built = build(settings, store, peppers)
@@ -136,6 +135,7 @@ def build(settings: Settings, store: Store, peppers: Peppers) -> Services:
         decisions=Decisions(replica, credentials, clock, ids, NullSink(), uses),
         administration=Administration(store, clock, ids, peppers, bundles, prefix=settings.key_prefix, uses=uses),
         uses=uses,
+        peppers=peppers,
     )
 
 
@@ -183,7 +183,7 @@ def initialize(settings: Settings, demo: bool, policies: Path | None) -> Initial
         os.umask(before)
     store = Store.open(settings.store_url())
     try:
-        peppers = _pepper(settings.data_dir / PEPPER_FILE, is_fresh=store.head() == 0)
+        peppers = _pepper(settings.pepper_path(), is_fresh=store.head() == 0)
         return _setup(settings, store, peppers).initialize(local_caller(os.getuid()), files, demo=demo)
     finally:
         store.close()

@@ -123,6 +123,10 @@ class Settings(BaseSettings):
     )
     traceback: bool = Field(False, description="`1`: commands print a Python traceback for errors nobody foresaw.")
 
+    def pepper_path(self) -> Path:
+        """Where the peppers are."""
+        return self.data_dir / "pepper"
+
     def store_url(self) -> str:
         """Where the facts are, password included: for the database driver only."""
         if self.database_url is not None:

@@ -13,10 +13,10 @@ from policy_service.model.errors import UsageError
 
 
 def inspect_key(context: typer.Context, as_json: AsJson = False) -> int:
-    """Say what a key on standard input is: its prefix, its public id, whether it is whole.
+    """Tell what a pasted key is, without asking anybody.
 
-    Nothing is contacted: whether the key is known, or good, is not looked at. The secret is not shown. Exit code 0: it
-    has the form and the checksum of a key, 1: it has not.
+    It is read from standard input. Its prefix and public id are shown, never its secret, and whether it is whole.
+    Whether it is known, or good, is not looked at. Exit code 0: it has the form and checksum of a key, 1: it has not.
     """
     text = key_from_stdin()
     if text is None:

@@ -135,7 +135,10 @@ def rotate_key(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give a key a new secret. It is printed once; the key's id and all else stay."""
+    """Give a key a new secret.
+
+    It is printed once. The key's id and all else stay.
+    """
     with connect(context.obj, data_dir=data_dir, url=url, workspace=workspace) as api:
         answer = api.call("POST", f"keys/{segment(key_id)}/rotate", body={"grace_s": grace_s})
     _show_once(context.obj, answer, "rotated", as_json)

@@ -16,6 +16,7 @@ from policy_service.cli import (
     decide,
     key_import,
     keys,
+    peppers,
     policy_live,
     principals,
     serve,
@@ -53,6 +54,7 @@ def build() -> typer.Typer:
         ("bindings", access.bindings),
         ("resources", access.resources),
         ("allowlist", access.allowlist),
+        ("peppers", peppers.app),
         ("workspaces", workspaces.app),
         ("changes", changes.app),
     ):

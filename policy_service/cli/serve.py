@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from policy_service.cli.environment import Session
+from policy_service.cli.hangup import reload_on_hangup
 from policy_service.cli.options import DataDir, Port
 from policy_service.cli.screen import Screen
 from policy_service.model.errors import UsageError
@@ -55,6 +56,7 @@ def serve(
         if services.bundles.active() is None:
             raise UsageError("no_policy", "no policy is active; run `policy-service init` first, or name `--policies`")
         screen.note("decisions are not recorded yet: the ledger comes with a later version")
+        reload_on_hangup(services.peppers, settings.pepper_path())
         app, protocol = environment.public_app(services, settings), environment.protocol(settings)
         run_server(app, settings, protocol, lambda url: screen.line(_welcome(url)))
     screen.note("stopped")

@@ -20,7 +20,7 @@ MAX_LENGTH: Final = 10 + 1 + ID_LENGTH + SECRET_LENGTH + CRC_LENGTH
 PREFIX: Final = re.compile(r"[a-z]{2,10}", re.ASCII)
 KEY_ID: Final = re.compile(rf"[0-9A-Za-z]{{{ID_LENGTH}}}", re.ASCII)
 SCANNER: Final = r"\b[a-z]{2,10}_[0-9A-Za-z]{40}\b"
-"""For secret scanners, whatever the prefix of an installation; RE2 reads it too. A hit with the right checksum is a key."""
+"""For secret scanners, whatever the prefix; RE2 reads it too. A hit with the right checksum is a key."""
 _KEY: Final = re.compile(r"([a-z]{2,10})_([0-9A-Za-z]{12})([0-9A-Za-z]{22})([0-9A-Za-z]{6})", re.ASCII)
 
 

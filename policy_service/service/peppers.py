@@ -10,7 +10,7 @@ import hmac
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,15 +24,61 @@ _FINGERPRINT: Final = b"policy-service fingerprint v1\0"
 
 
 class Peppers:
-    """Peppers by id, one of them current. New secrets are hashed under the current one."""
+    """Peppers by id, one of them current. New secrets are hashed under the current one.
 
-    def __init__(self, current: str, peppers: Mapping[str, bytes]) -> None:
+    Args:
+        retired: ids of peppers that were taken out on purpose: no secret under them is known any more. An id that is
+            neither among the peppers nor retired is *missing*, and keys under it cannot be judged at all.
+    """
+
+    def __init__(self, current: str, peppers: Mapping[str, bytes], retired: Iterable[str] = ()) -> None:
         if current not in peppers:
             raise UsageError("damaged_pepper", f"the current pepper `{current}` is not among the peppers")
         self.current = current
+        self.retired = frozenset(retired)
         self._peppers = dict(peppers)
         # Derived, so that a fingerprint can never serve as a verifier.
         self._fingerprint_key = hmac.digest(self._peppers[current], _FINGERPRINT, hashlib.sha256)
+
+    def ids(self) -> tuple[str, ...]:
+        """The peppers there are."""
+        return tuple(self._peppers)
+
+    def with_pepper(self, name: str, pepper: bytes) -> Peppers:
+        """These and one more, which is current."""
+        return Peppers(name, {**self._peppers, name: pepper}, self.retired)
+
+    def without_pepper(self, name: str) -> Peppers:
+        """These without one, which is retired."""
+        kept = {known: pepper for known, pepper in self._peppers.items() if known != name}
+        return Peppers(self.current, kept, {*self.retired, name})
+
+    def adopt(self, newer: Peppers) -> None:
+        """Become what the file holds now. Whoever uses these peppers needs not be told.
+
+        Raises:
+            UsageError: `pepper_changed`: a pepper has another value, or is gone and was not retired. That is another
+                file than the one these came from, and keys would die with it: nothing has changed then.
+        """
+        for name, pepper in self._peppers.items():
+            there = newer._peppers.get(name)
+            if there is None and name in newer.retired:
+                continue
+            if there is None or not hmac.compare_digest(there, pepper):
+                raise UsageError(
+                    "pepper_changed", f"pepper `{name}` is another one in the file, or gone; restore it from a backup"
+                )
+        # The peppers first: what is current must be among them at any time, other threads look.
+        self._peppers = {**self._peppers, **newer._peppers}
+        self.current, self._fingerprint_key = newer.current, newer._fingerprint_key
+        self.retired, self._peppers = newer.retired, dict(newer._peppers)
+
+    def document(self) -> bytes:
+        """The content of a pepper file: the secret itself."""
+        peppers = {name: pepper.hex() for name, pepper in self._peppers.items()}
+        retired = {"retired": sorted(self.retired)} if self.retired else {}
+        content = {"current": self.current, "peppers": peppers, **retired}
+        return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
 
     def __repr__(self) -> str:
         """The ids alone."""
@@ -68,14 +114,13 @@ class Peppers:
             UsageError: `pepper_exists`: a pepper is never overwritten, all keys would die with it; `loose_pepper`, the
                 folder is there and others may enter it; `unwritable_pepper`.
         """
-        pepper = secrets.token_bytes(PEPPER_BYTES)
-        document = {"current": "p1", "peppers": {"p1": pepper.hex()}}
+        made = cls("p1", {"p1": secrets.token_bytes(PEPPER_BYTES)})
         descriptor = _open_new(path)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+            file.write(made.document())
             file.flush()
             os.fsync(file.fileno())
-        return cls("p1", {"p1": pepper})
+        return made
 
     @classmethod
     def load(cls, path: Path) -> Peppers:
@@ -133,8 +178,9 @@ def _parse(content: bytes, path: Path) -> Peppers:
         document = msgspec.json.decode(content)
         peppers = {str(name): bytes.fromhex(text) for name, text in document["peppers"].items()}
         current = str(document["current"])
+        retired = [str(name) for name in document.get("retired", [])]
     except (ValueError, TypeError, KeyError, AttributeError, msgspec.DecodeError):
         raise damaged from None
     if current not in peppers or any(len(pepper) != PEPPER_BYTES for pepper in peppers.values()):
         raise damaged
-    return Peppers(current, peppers)
+    return Peppers(current, peppers, retired)

@@ -12,6 +12,7 @@ from policy_service.service.decisions import Decisions
 from policy_service.service.folder_watch import FolderWatch
 from policy_service.service.follower import Follower
 from policy_service.service.key_uses import KeyUses
+from policy_service.service.peppers import Peppers
 from policy_service.service.ports import Clock, FactStore
 from policy_service.service.replica import Replica
 
@@ -34,3 +35,4 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     administration: Administration
     watch: FolderWatch | None = None
     uses: KeyUses
+    peppers: Peppers

@@ -33,6 +33,7 @@ def services_of(house: House) -> Services:
         decisions=house.decisions,
         administration=house.admin,
         uses=house.uses,
+        peppers=house.peppers,
     )
 
 
