@@ -19,6 +19,7 @@ from policy_service.api.office import Office
 from policy_service.api.openapi import document, security
 from policy_service.api.routes import add_decide_routes, add_documentation, add_operation_routes, add_v1_routes
 from policy_service.api.site import Site
+from policy_service.api.tracing import Tracing
 from policy_service.api.trouble import Bugs, Heads, http_problem
 from policy_service.model.errors import StoreError
 from policy_service.model.names import SYSTEM_WORKSPACE
@@ -78,6 +79,7 @@ def create_app(
     app.state.site = site
     app.add_middleware(Heads)
     app.add_middleware(Bugs)
+    app.add_middleware(Tracing)
     app.add_exception_handler(HTTPException, http_problem)
     needed = security(legacy)
     add_decide_routes(app, site, needed)

@@ -24,6 +24,7 @@ CODES: Final[dict[str, str]] = {
     "invalid_parameter": "400. A query parameter has the wrong form.",
     "invalid_precondition": "400. `If-Match` or `If-None-Match` cannot be read, or means nothing on this route.",
     "conflicting_credentials": "400. The headers show different keys.",
+    "credentials_in_query": "400. A key stands in the URL, where logs keep it. Send it as Bearer, and rotate it.",
     "revision_unknown": "400. `min_revision` lies ahead of the store's last change.",
     "invalid_id": "400. A name in the path or body is no id.",
     "invalid_text": "400. A text for people is too long or holds control characters.",

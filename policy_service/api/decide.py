@@ -18,7 +18,9 @@ from policy_service.api.incoming import Incoming, check_content_type, read_flag,
 from policy_service.api.json_reader import BATCH_DEPTH, Exempt, check_texts, decode, parse, read_json
 from policy_service.api.meters import Meters
 from policy_service.api.problems import problem_of, problem_reply
+from policy_service.api.refusals import RefusalLog
 from policy_service.api.replies import Reply, json_reply
+from policy_service.api.tracing import Trace
 from policy_service.api.validation import validate
 from policy_service.model.decision import CheckTrace, Decision
 from policy_service.model.errors import PolicyServiceError, RequestError, StoreError
@@ -64,11 +66,19 @@ class DecisionPoint:
         replica: only asked for its revision.
     """
 
-    def __init__(self, entrance: Entrance, decisions: Decisions, replica: Replica, meters: Meters) -> None:
+    def __init__(
+        self,
+        entrance: Entrance,
+        decisions: Decisions,
+        replica: Replica,
+        meters: Meters,
+        refusals: RefusalLog | None = None,
+    ) -> None:
         self.entrance = entrance
         self._decisions = decisions
         self._replica = replica
         self._meters = meters
+        self._refusals = refusals or RefusalLog()
 
     def question(self, incoming: Incoming) -> Question:
         """Let the caller in and read its question.
@@ -83,7 +93,7 @@ class DecisionPoint:
             self.entrance.admit(incoming, DECISIONS_EXPLAIN)
         check_content_type(incoming)
         body = validate(DecideBody, read_json(incoming.body, exempt=MAY_HOLD_CONTROLS))
-        return Question(caller, _ask(body), explain)
+        return Question(caller, _ask(body, incoming.trace), explain)
 
     def is_ready_for(self, question: Question) -> bool:
         """Whether it can be decided now, without waiting for newer facts."""
@@ -108,7 +118,7 @@ class DecisionPoint:
         read_query(incoming.query, ())
         check_content_type(incoming)
         envelope = validate(BatchEnvelope, parse(decode(incoming.body), BATCH_DEPTH))
-        items = tuple(_batch_item(item) for item in envelope.requests)
+        items = tuple(_batch_item(item, incoming.trace) for item in envelope.requests)
         return Batch(caller, items, tuple(_item_id(item) for item in envelope.requests))
 
     def batch_reply(self, batch: Batch, troubles: Mapping[int, PolicyServiceError]) -> Reply:
@@ -129,6 +139,7 @@ class DecisionPoint:
     def refusal(self, incoming: Incoming, error: PolicyServiceError) -> Reply:
         """The answer that tells an error."""
         self._meters.refused(error.code)
+        self._refusals.note(error.code, self.entrance.address(incoming), incoming.trace)
         return problem_reply(error, self.entrance.notices(incoming))
 
     def _fate(
@@ -247,7 +258,7 @@ def _check_document(check: CheckTrace) -> dict[str, Any]:
     }
 
 
-def _ask(body: DecideBody) -> Ask:
+def _ask(body: DecideBody, trace: Trace | None) -> Ask:
     return Ask(
         key=body.key,
         scope=body.scope,
@@ -256,6 +267,8 @@ def _ask(body: DecideBody) -> Ask:
         context=body.context or {},
         min_revision=body.min_revision,
         id=body.id if isinstance(body, BatchItem) else None,
+        request_id=None if trace is None else trace.request_id,
+        trace_id=None if trace is None else trace.trace_id,
     )
 
 
@@ -267,10 +280,10 @@ def _resource(given: str | ResourceClaim) -> ResourceRef:
     return ResourceRef(*named)
 
 
-def _batch_item(item: Any) -> Ask | PolicyServiceError:
+def _batch_item(item: Any, trace: Trace | None) -> Ask | PolicyServiceError:
     try:
         check_texts(item, MAY_HOLD_CONTROLS)
-        return _ask(validate(BatchItem, item))
+        return _ask(validate(BatchItem, item), trace)
     except RequestError as error:
         return error
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 from email.utils import format_datetime
 from typing import Final
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -37,6 +38,7 @@ class LegacyHeader(msgspec.Struct, frozen=True):
             ("deprecation", f"@{int(DEPRECATED_SINCE.timestamp())}"),
             ("sunset", format_datetime(end, usegmt=True)),
             ("link", f'<{LEGACY_DOCS}>; rel="deprecation"; type="text/html"'),
+            ("link", f'<{LEGACY_DOCS}>; rel="sunset"; type="text/html"'),
         )
 
 
@@ -71,7 +73,7 @@ class Entrance:
         """The caller, if its key has the scope (or one of several).
 
         Raises:
-            RequestError: 401, 403 with the reason as its code; 400 `conflicting_credentials`.
+            RequestError: 401, 403 with the reason as its code; 400 `conflicting_credentials`, `credentials_in_query`.
             StoreError: the facts or a pepper are not available.
         """
         if self._local is not None:
@@ -83,6 +85,7 @@ class Entrance:
 
     def presented(self, incoming: Incoming) -> str | None:
         """The key that was shown; None for none. The same key in both headers is one key."""
+        _refuse_key_in_query(incoming)
         shown = {key for key in map(_bearer, incoming.values("authorization")) if key is not None}
         shown.update(self._legacy(incoming))
         if len(shown) > 1:
@@ -103,6 +106,19 @@ class Entrance:
 
     def _legacy(self, incoming: Incoming) -> list[str]:
         return [] if self._legacy_name is None else incoming.values(self._legacy_name)
+
+
+def _refuse_key_in_query(incoming: Incoming) -> None:
+    """RFC 6750 section 2.3 lets a service read `?access_token=`; section 5.3 tells why this one does not."""
+    # A look at the bytes first: it is on the way of every request.
+    if b"access_token" in incoming.query and any(name == "access_token" for name, _ in _members(incoming.query)):
+        raise RequestError(
+            "credentials_in_query", "no key is read from the URL, where logs keep it; send it as Bearer, and rotate it"
+        )
+
+
+def _members(query: bytes) -> list[tuple[str, str]]:
+    return parse_qsl(query.decode("latin-1"), keep_blank_values=True)
 
 
 def _bearer(authorization: str) -> str | None:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from policy_service.api.tracing import Trace
 from policy_service.api.validation import mistake, near, refusal
 from policy_service.model.errors import RequestError
 
@@ -31,12 +32,14 @@ class Incoming(msgspec.Struct, frozen=True):
         peer: the address of the TCP peer; None where there is none (a unix socket, a call in process).
         query: the raw query string.
         body: read whole, within its limit.
+        trace: the names it goes by; None where nobody named it.
     """
 
     headers: tuple[tuple[bytes, bytes], ...]
     peer: str | None
     query: bytes
     body: bytes = b""
+    trace: Trace | None = None
 
     def values(self, name: str) -> list[str]:
         """Every value of a header, by its name in lower case."""

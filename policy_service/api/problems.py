@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from policy_service.api.challenges import service_challenge
+from policy_service.api.challenges import CREDENTIAL_MISTAKES, service_challenge
 from policy_service.api.replies import Reply, json_bytes
 from policy_service.model.errors import PolicyServiceError, RequestError, StoreError
 
@@ -64,7 +64,7 @@ def _reply(document: dict[str, Any], headers: Headers) -> Reply:
 
 
 def _headers(status: int, error: PolicyServiceError) -> Headers:
-    if status in (401, 403):
+    if status in (401, 403) or error.code in CREDENTIAL_MISTAKES:
         return (("www-authenticate", service_challenge(error.code, error.details.get("scope"))),)
     if status == 503 and error.code not in _FOR_GOOD:
         return (("retry-after", str(error.details.get("retry_after_s", RETRY_AFTER_S))),)

@@ -15,6 +15,7 @@ from policy_service.api.incoming import BODY_LIMIT, Incoming, check_announced, r
 from policy_service.api.meters import Meters
 from policy_service.api.office import Office
 from policy_service.api.replies import Reply
+from policy_service.api.tracing import TRACE
 from policy_service.model.errors import PolicyServiceError
 from policy_service.service.services import Services
 
@@ -82,4 +83,5 @@ def _unread(reply: Reply, incoming: Incoming) -> Reply:
 def received(request: Request) -> Incoming:
     """What is known of a request before its body is read."""
     peer = request.client.host if request.client else None
-    return Incoming(tuple(request.headers.raw), peer, request.scope["query_string"])
+    scope = request.scope
+    return Incoming(tuple(request.headers.raw), peer, scope["query_string"], trace=scope.get(TRACE))

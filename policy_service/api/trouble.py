@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from policy_service.api.problems import plain_problem_reply
+from policy_service.api.tracing import TRACE
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class Bugs:
         try:
             await self._app(scope, receive, noting)
         except Exception as error:  # whatever it is, the caller gets no traceback
-            _LOG.error("unexpected %s at %s", type(error).__name__, _places(error))
+            _LOG.error("unexpected %s at %s %s", type(error).__name__, _places(error), scope.get(TRACE, ""))
             if not started:
                 reply = plain_problem_reply(500, "internal_error", "an error of this service; nothing was decided")
                 await reply.response()(scope, receive, send)

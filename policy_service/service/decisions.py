@@ -29,6 +29,7 @@ class Ask(Discreet, frozen=True, kw_only=True):
         source_ip: as received; None when absent.
         min_revision: the decision must stand on facts at least this new.
         id: the caller's own id for this item, echoed.
+        request_id, trace_id: names of the HTTP request it came in, for the record; None where it came otherwise.
     """
 
     secret_fields: ClassVar[tuple[str, ...]] = ("key",)
@@ -39,6 +40,8 @@ class Ask(Discreet, frozen=True, kw_only=True):
     context: dict[str, Any] = msgspec.field(default_factory=dict)
     min_revision: int | None = None
     id: str | None = None
+    request_id: str | None = None
+    trace_id: str | None = None
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,7 +155,9 @@ class Decisions:
             request=request,
             decision=decision,
             batch_id=batch_id,
-            request_id=ask.id,
+            item_id=ask.id,
+            request_id=ask.request_id,
+            trace_id=ask.trace_id,
             key_fingerprint=self._credentials.fingerprint(ask.key) if is_unknown and ask.key is not None else None,
             explained=explained,
         )
@@ -169,4 +174,4 @@ def _within_reach(caller: Caller, credential: Credential, snapshot: Snapshot) ->
 
 
 def _answered(decided: Decided) -> Answered:
-    return Answered(decision_id=decided.decision_id, decision=decided.decision, id=decided.request_id)
+    return Answered(decision_id=decided.decision_id, decision=decided.decision, id=decided.item_id)

@@ -113,7 +113,10 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         caller: who asked.
         batch_id: shared by the decisions of one batch, which saw one snapshot and one `now`.
-        request_id: the caller's own id for this item, if it gave one.
+        item_id: the caller's own id for this item of a batch, if it gave one.
+        request_id: the name of the HTTP request it came in (`X-Request-Id`), shared by a batch; None where it came
+            otherwise.
+        trace_id: the W3C trace that the request belongs to, 32 hexadecimal digits; None likewise.
         key_fingerprint: keyed fingerprint of a well-formed key that is not known to the caller; None otherwise.
         explained: whether the caller asked for the steps.
     """
@@ -123,7 +126,9 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     request: Request
     decision: Decision
     batch_id: str | None = None
+    item_id: str | None = None
     request_id: str | None = None
+    trace_id: str | None = None
     key_fingerprint: str | None = None
     explained: bool = False
 

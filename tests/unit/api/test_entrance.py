@@ -140,6 +140,49 @@ def test_users_of_the_older_header_are_told_of_its_end(tenant: Desk) -> None:
     assert "deprecation" not in tenant.call("GET", "/v1/users").headers
 
 
+LEGACY_CASES: list[tuple[str, str, str | None, str | None, int]] = [
+    # method, path, Bearer, older header (None: not shown; "good": the tenant's key), status
+    ("GET", "/v1/users", None, "good", 200),
+    ("GET", "/v1/users", "good", "good", 200),
+    ("GET", "/v1/users", "good", "psx_other", 400),
+    ("GET", "/v1/users", "psx_other", "good", 400),
+    ("GET", "/v1/users", "good", "", 400),
+    ("GET", "/v1/users", None, "psx_other", 401),
+    ("GET", "/v1/users", None, "", 401),
+    ("GET", "/v1/users/nobody", None, "good", 404),
+    ("PUT", "/v1/users/mira", None, "good", 400),
+    ("POST", "/decide", None, "good", 400),
+    ("POST", "/decide/batch", None, "good", 400),
+    ("GET", "/v1/workspaces", None, "good", 403),
+    ("GET", "/v1/users", "good", None, 200),
+    ("GET", "/v1/users", None, None, 401),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "bearer", "legacy", "status"), LEGACY_CASES)
+def test_each_use_of_the_older_header(
+    tenant: Desk, method: str, path: str, bearer: str | None, legacy: str | None, status: int
+) -> None:
+    """Alone it counts; beside Bearer it must say the same, else 400; whoever used it is told of its end."""
+    headers = [("X-Planasonix-Api-Key", str(tenant.key) if legacy == "good" else legacy)] if legacy is not None else []
+    answer = tenant.call(method, path, key=str(tenant.key) if bearer == "good" else bearer, headers=headers)
+    assert answer.status_code == status, answer.text
+    assert ("deprecation" in answer.headers) == ("sunset" in answer.headers) == (legacy is not None)
+    links = answer.headers.get_list("link")
+    assert [link.split("; ")[1] for link in links] == ([] if legacy is None else ['rel="deprecation"', 'rel="sunset"'])
+    if bearer is not None and legacy is not None and status == 400:
+        assert problem_code(answer, 400) == "conflicting_credentials"
+        assert 'error="invalid_request"' in answer.headers["www-authenticate"]
+
+
+def test_the_deprecation_is_before_the_sunset() -> None:
+    """RFC 9745 section 4; and both are dates in the form of their own RFC."""
+    notices = dict(LegacyHeader().notices()[:2])
+    assert notices["deprecation"].startswith("@")
+    assert int(notices["deprecation"][1:]) < parsedate_to_datetime(notices["sunset"]).timestamp()
+    assert notices["sunset"].endswith(" GMT")
+
+
 def test_an_oversized_body_with_the_older_header_is_told_too(tenant: Desk) -> None:
     """The notice does not depend on how far the request came."""
     legacy = [("X-Planasonix-Api-Key", str(tenant.key))]

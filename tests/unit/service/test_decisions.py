@@ -88,15 +88,12 @@ def test_a_key_of_another_workspace_is_unknown(house: House) -> None:
 def test_each_decision_is_recorded_before_it_is_answered(house: House) -> None:
     """With the caller, the request without its secret, the decision, and the caller's own id."""
     issued = house.key()
-    answered = house.decide(issued.text, caller=TENANT, id="mine", source_ip="192.0.2.1", context={"a": 1})
+    named = {"id": "mine", "request_id": "r1", "trace_id": "a" * 32}
+    answered = house.decide(issued.text, caller=TENANT, source_ip="192.0.2.1", context={"a": 1}, **named)
     (recorded,) = house.sink.decided
     assert (recorded.decision_id, recorded.decision) == (answered.decision_id, answered.decision)
-    assert (recorded.caller, recorded.request_id, recorded.batch_id, recorded.explained) == (
-        TENANT,
-        "mine",
-        None,
-        False,
-    )
+    assert (recorded.caller, recorded.batch_id, recorded.explained) == (TENANT, None, False)
+    assert (recorded.item_id, recorded.request_id, recorded.trace_id) == ("mine", "r1", "a" * 32)
     assert recorded.request.credential == Credential("verified", issued.api_key.id, 1)
     assert (recorded.request.source_ip, recorded.request.context) == ("192.0.2.1", {"a": 1})
     assert answered.id == "mine"
