@@ -35,6 +35,7 @@ from policy_service.service.policy_folder import read_folder, shipped_folder
 from policy_service.service.replica import DIVERGED, Replica
 from policy_service.service.services import Services
 from policy_service.service.setup import Initialized, Setup
+from policy_service.service.shadow import Shadow
 from policy_service.service.sinks import NullSink
 from policy_service.settings import Settings
 
@@ -124,6 +125,7 @@ def build(settings: Settings, store: Store, peppers: Peppers) -> Services:
     replica = Replica(store, bundles)
     credentials = Credentials(peppers)
     uses = KeyUses(store)
+    shadow = Shadow(replica, bundles, NullSink())
     return Services(
         store=store,
         clock=clock,
@@ -132,9 +134,10 @@ def build(settings: Settings, store: Store, peppers: Peppers) -> Services:
         follower=Follower(replica, store, max_staleness_s=settings.max_staleness_s),
         credentials=credentials,
         gate=Gate(credentials, replica, clock, uses),
-        decisions=Decisions(replica, credentials, clock, ids, NullSink(), uses),
+        decisions=Decisions(replica, credentials, clock, ids, shadow, uses),
         administration=Administration(store, clock, ids, peppers, bundles, prefix=settings.key_prefix, uses=uses),
         uses=uses,
+        shadow=shadow,
         peppers=peppers,
     )
 

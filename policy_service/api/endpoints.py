@@ -17,6 +17,7 @@ from policy_service.service.administration import Administration, Found, Page, W
 from policy_service.service.bundles import Bundles
 from policy_service.service.callers import Caller
 from policy_service.service.preconditions import fact_tag
+from policy_service.service.shadow import Shadow
 
 LISTING: Final = ("limit", "cursor")
 FORCE: Final = ("force",)
@@ -31,6 +32,7 @@ class Call(msgspec.Struct, frozen=True):
     Args:
         workspace: the one it is about: named by an operator, else the caller's own.
         named: the workspace that the query names; None where it names none.
+        revision: what this worker has seen.
         body: an instance of the endpoint's model; None where it takes none.
     """
 
@@ -42,6 +44,8 @@ class Call(msgspec.Struct, frozen=True):
     path: dict[str, str]
     query: dict[str, str]
     body: Any = None
+    shadow: Shadow | None = None
+    revision: int = 0
 
     def paging(self) -> dict[str, Any]:
         """The arguments that every list takes."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from policy_service.api.shadow_meter import ShadowMeter
 from policy_service.model.decision import Decision
 from policy_service.model.reasons import REASONS
 
@@ -48,6 +49,8 @@ class Meters:
             "policy_service_store_reachable", "1 while the store can be read, else 0.", registry=self.registry
         )
 
+        self.shadow = ShadowMeter()
+        self.registry.register(self.shadow)
         self._folder = Gauge(
             "policy_service_policy_folder_broken",
             "1 while the watched rule files have mistakes and an older policy decides, else 0.",

@@ -71,6 +71,8 @@ class Office:
     def _call(self, endpoint: Endpoint, incoming: Incoming, path: dict[str, str], caller: Caller) -> Call:
         query = read_query(incoming.query, endpoint.parameters())
         named = query.pop("workspace", None)
+        if self._services.shadow is not None:
+            self._services.shadow.follow()
         return Call(
             administration=self._services.administration,
             bundles=self._services.bundles,
@@ -80,6 +82,8 @@ class Office:
             path=path,
             query=query,
             body=_body(endpoint, incoming),
+            shadow=self._services.shadow,
+            revision=self._services.replica.revision,
         )
 
     async def _apply(self, revision: int) -> None:

@@ -53,6 +53,8 @@ def _seen(revision: int) -> dict[str, Any]:
 
 async def metrics_reply(services: Services, meters: Meters) -> Reply:
     """Prometheus' text, with the lag measured now."""
+    if services.shadow is not None:
+        services.shadow.follow()
     meters.folder(is_broken=services.watch is not None and services.watch.error is not None)
     meters.freshness(services.replica.revision, await _head(services))
     headers = (("content-type", METRICS_TYPE), ("cache-control", "no-store"))

@@ -264,6 +264,48 @@ class ActiveShape(Shape):
     digest: str
 
 
+class ShadowSide(Shape):
+    """What one of the two bundles decided."""
+
+    decision: Literal["allow", "deny"]
+    reason: str
+    check: str | None
+    rule: str | None
+    bundle: str
+
+
+class ShadowExample(Shape):
+    """One decision that the bundle in shadow would change."""
+
+    decision_id: str
+    decided_at: str
+    revision: int
+    change: Literal["allow_to_deny", "deny_to_allow", "other_reason"]
+    active: ShadowSide
+    candidate: ShadowSide
+    request: dict[str, Any]
+
+
+class ShadowFlips(Shape):
+    """How often one thing would change. Reason and rule: of the side that denies."""
+
+    change: Literal["allow_to_deny", "deny_to_allow", "other_reason"]
+    reason: str
+    rule: str | None
+    count: int
+
+
+class ShadowShape(Shape):
+    """The bundle in shadow, as the worker that answered has seen it."""
+
+    digest: str | None
+    state: Literal["off", "linking", "running"]
+    compared: int
+    failures: int
+    flips: list[ShadowFlips]
+    examples: list[ShadowExample]
+
+
 class PolicyState(Shape):
     """How the watched policy folder is."""
 

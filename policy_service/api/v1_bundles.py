@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Final
 
+import msgspec
+
 from policy_service.api.documents import bundle_document, published_document
 from policy_service.api.endpoints import Call, Outcome
 from policy_service.api.incoming import BATCH_LIMIT
 from policy_service.model.errors import PolicyErrors, RequestError
 from policy_service.model.facts import Bundle
+from policy_service.service.bundles import operator_only
 from policy_service.service.results import Found
+from policy_service.service.shadow import ShadowReport
 
 FILES_LIMIT: Final = BATCH_LIMIT
 MAX_DIAGNOSTICS: Final = 100
 """Mistakes told at once."""
+
+
+_NONE: Final = ShadowReport(digest=None, state="off", compared=0, failures=0, flips={}, examples=())
 
 
 class _FileTexts(Container[tuple[str, ...]]):
@@ -58,6 +65,29 @@ def show_bundle(call: Call) -> Outcome:
 def show_active_bundle(call: Call) -> Outcome:
     """The one that decides, with its files."""
     return _whole(call, call.bundles.active_bundle(call.caller))
+
+
+def start_shadow(call: Call) -> Outcome:
+    """Compared from the next decision on that finds it linked."""
+    result = call.bundles.set_shadow(call.caller, call.body.digest, note=call.body.note)
+    return Outcome({"digest": call.body.digest}, result.revision, created=result.created, changed=True)
+
+
+def end_shadow(call: Call) -> Outcome:
+    """What was counted is forgotten."""
+    result = call.bundles.end_shadow(call.caller)
+    return Outcome(None, result.revision, changed=True)
+
+
+def show_shadow(call: Call) -> Outcome:
+    """As this worker has seen it."""
+    operator_only(call.caller)
+    report = _NONE if call.shadow is None else call.shadow.report()
+    flips = [
+        {"change": change, "reason": reason, "rule": rule or None, "count": count}
+        for (change, reason, rule), count in sorted(report.flips.items(), key=lambda item: -item[1])
+    ]
+    return Outcome({**msgspec.structs.asdict(report), "flips": flips, "examples": list(report.examples)}, call.revision)
 
 
 def _whole(call: Call, found: Found[Bundle]) -> Outcome:

@@ -223,6 +223,22 @@ ENDPOINTS: Final = (
         "Show the bundle that decides, with its files (operator).",
         takes_workspace=False,
     ),
+    _post(
+        "shadow",
+        _B.start_shadow,
+        _S.ActiveShape,
+        "Decide by a published bundle beside the active one, to compare (operator).",
+        bodies.ShadowBody,
+        statuses=(200, 201),
+        takes_workspace=False,
+        is_slow=True,
+    ),
+    _show(
+        "shadow", _B.show_shadow, _S.ShadowShape, "Show what the bundle in shadow changes.", takes_workspace=False
+    ),
+    _route(
+        "DELETE", "shadow", _B.end_shadow, Envelope[None], "Decide by the active bundle alone.", takes_workspace=False
+    ),
     _show(
         "bundles/{digest}",
         _B.show_bundle,

@@ -12,6 +12,7 @@ from policy_service.cli.nouns import instant, show_list
 from policy_service.cli.options import AsJson, DataDir, Limit, PolicyFolder, Url
 from policy_service.cli.policy import app, chosen_folder
 from policy_service.cli.policy_changes import change_of_policy, show_change_of_policy
+from policy_service.cli.policy_shadow import shadow
 from policy_service.cli.policy_store import activations, publish, short, switch, whole_digest
 from policy_service.language.load import load_policy
 from policy_service.model.errors import UsageError
@@ -20,6 +21,8 @@ from policy_service.service.policy_folder import read_folder
 Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Why; stands in the changes.")]
 Force = Annotated[bool, typer.Option("--force", help="Even if it ends your own access.")]
 __all__ = ["app"]
+
+app.command("shadow")(shadow)
 
 
 @app.command("activate")

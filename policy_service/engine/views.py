@@ -151,18 +151,23 @@ class WorkspaceView:
 
     def grants_of(self, user_id: str) -> Grants:
         """What a user has now, kept until a fact it rests on changes. A user who does not exist has nothing."""
+        grants = self.grants_under(user_id, self._closures)
+        if grants is not NOBODY:
+            self.grants[user_id] = grants
+        return grants
+
+    def grants_under(self, user_id: str, closures: Closures) -> Grants:
+        """What a user would have now under the policy of `closures`. Nothing is kept."""
         user = self._users.get(user_id)
         if user is None:
             return NOBODY
         teams = with_ancestors(self._memberships.get(user_id, ()), self._teams)
-        grants = grants_from(
+        return grants_from(
             suspended=user.suspended,
             teams=teams,
             bindings=self._bindings(user_id, teams),
-            closures=self._closures,
+            closures=closures,
         )
-        self.grants[user_id] = grants
-        return grants
 
     def bindings_of(self, user_id: str) -> list[RoleBinding]:
         """The bindings that reach a user, direct and by team, sorted by id. For explanations."""

@@ -61,9 +61,9 @@ class Follower:
             while True:
                 prepared = await asyncio.to_thread(self._replica.prepare)
                 self._replica.apply(prepared)
-                for digest in self._replica.take_published():
-                    self._link_ahead(digest)
                 if prepared.is_last:
+                    for digest in self._replica.take_published():
+                        self._link_ahead(digest)
                     return self._replica.reached()
 
     def _link_ahead(self, digest: str) -> None:

@@ -13,7 +13,7 @@ from policy_service.engine.ports import ProgramSource
 from policy_service.engine.snapshot import Snapshot
 from policy_service.model.changes import Change
 from policy_service.model.errors import RequestError, StoreError
-from policy_service.model.facts import ActiveBundle, Bundle
+from policy_service.model.facts import ActiveBundle, Bundle, ShadowBundle
 from policy_service.service.clock import elapsed_s
 from policy_service.service.ports import Clock, FactStore
 
@@ -80,6 +80,7 @@ class Replica:
         self._failure: StoreError | None = None
         self._stopped = False
         self._published: list[str] = []
+        self._shadow: str | None = None
 
     @property
     def revision(self) -> int:
@@ -209,8 +210,13 @@ class Replica:
             self._published.extend(effect.key[0] for effect in change.effects if effect.entity == Bundle.entity)
 
     def take_published(self) -> list[str]:
-        """Digests of the bundles published since this was last asked: to be linked ahead of their activation."""
+        """Digests of the bundles published, and of one put in shadow, since this was last asked: to be linked aside."""
         published, self._published = self._published, []
+        fact = self._snapshot.fact(ShadowBundle.entity, ("shadow",))
+        shadow = fact.digest if isinstance(fact, ShadowBundle) else None
+        if shadow is not None and shadow != self._shadow:
+            published.append(shadow)
+        self._shadow = shadow
         return published
 
     def link(self, digest: str) -> None:

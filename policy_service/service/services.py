@@ -15,13 +15,14 @@ from policy_service.service.key_uses import KeyUses
 from policy_service.service.peppers import Peppers
 from policy_service.service.ports import Clock, FactStore
 from policy_service.service.replica import Replica
+from policy_service.service.shadow import Shadow
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """The use cases and what they stand on.
 
     `follower` must be made on, and belongs to, one event loop; `replica` is that loop's too. `watch` is there
-    where rule files are served from a folder.
+    where rule files are served from a folder, `shadow` where decisions are compared with a candidate's.
     """
 
     store: FactStore
@@ -34,5 +35,6 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     decisions: Decisions
     administration: Administration
     watch: FolderWatch | None = None
+    shadow: Shadow | None = None
     uses: KeyUses
     peppers: Peppers

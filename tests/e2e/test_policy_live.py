@@ -160,3 +160,29 @@ def test_a_folder_is_served_as_it_is_saved(data: Path, policies: Path) -> None:
         assert not metric()
     assert f"{policies}/resources/pipeline.yaml:{line}:" in server.text()
     assert "Traceback" not in server.text()
+
+
+def test_a_candidate_in_shadow_on_a_running_server(data: Path, policies: Path) -> None:
+    """Put there by a command beside the server, or over HTTP; after a restart it is there still."""
+    keys = answer("init", "--demo", "--data-dir", data)
+    close_pipelines(policies)
+    remote = {"POLICY_SERVICE_KEY": keys["system_key"]}
+    question = {"key": keys["service_key"], "scope": "pipelines:run"}
+    question["resource"] = {"type": "pipeline", "id": "etl-42", "workspace": "demo"}
+    for turn in range(2):
+        with Server(data) as server:
+            if turn == 0:
+                answer("policy", "shadow", policies, "--data-dir", data)
+
+            def report(server: Server = server) -> Any:
+                assert server.decide(keys["caller_key"], **question)["reason"] == "allowed"
+                return answer("policy", "shadow", "--url", server.url, **remote)["data"]
+
+            within(LIVE_S, lambda report=report: report()["compared"] > 0)  # type: ignore[misc]  # bound in the loop
+            told = report()
+            assert told["flips"][0]["rule"] == "closed-for-now"
+            assert told["flips"][0]["change"] == "allow_to_deny"
+            assert keys["service_key"] not in str(told)
+            if turn == 1:
+                answer("policy", "shadow", "--off", "--url", server.url, **remote)
+                assert report()["state"] == "off"

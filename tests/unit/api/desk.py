@@ -32,6 +32,7 @@ def services_of(house: House) -> Services:
         gate=house.gate,
         decisions=house.decisions,
         administration=house.admin,
+        shadow=house.shadow,
         uses=house.uses,
         peppers=house.peppers,
     )

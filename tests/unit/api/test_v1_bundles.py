@@ -169,3 +169,42 @@ def test_the_answers_are_as_documented(operator: Desk) -> None:
         answer = operator.call(method.upper(), target, body)
         media = answer.headers["content-type"]
         validator(document, path, method, answer.status_code, media).validate(answer.json())
+
+
+def test_a_bundle_in_shadow_is_compared_and_shown(operator: Desk) -> None:
+    """Flips in `GET /v1/shadow` and in the metrics; the answers stay the active policy's; ended, it is gone."""
+    key = operator.house.key().text
+    document = operator.call("GET", "/openapi.json", key=None).json()
+    locked = {"type": "pipeline", "id": "locked-1", "workspace": "acme"}
+    assert operator.call("GET", "/v1/shadow").json()["data"]["state"] == "off"
+    assert "policy_service_shadow_running 0.0" in operator.call("GET", "/metrics", key=None).text
+    operator.call("POST", "/v1/bundles", {"files": OTHER_FILES})
+    started = operator.call("POST", "/v1/shadow", {"digest": DIGEST, "note": "try"})
+    assert (started.status_code, started.json()["data"]) == (201, {"digest": DIGEST})
+    assert operator.decide(key=key, resource=locked).json()["reason"] == "locked"
+    shown = operator.call("GET", "/v1/shadow")
+    validator(document, "/v1/shadow", "get", 200).validate(shown.json())
+    data = shown.json()["data"]
+    assert (data["digest"], data["state"], data["compared"]) == (DIGEST, "running", 1)
+    assert data["flips"] == [{"change": "deny_to_allow", "reason": "locked", "rule": "no-locked-ones", "count": 1}]
+    assert data["examples"][0]["request"]["resource"]["id"] == "locked-1"
+    assert key not in shown.text
+    metrics = operator.call("GET", "/metrics", key=None).text
+    flips = 'policy_service_shadow_flips_total{change="deny_to_allow",reason="locked",rule="no-locked-ones"} 1.0'
+    for line in ("policy_service_shadow_running 1.0", "policy_service_shadow_compared_total 1.0", flips):
+        assert line in metrics
+    ended = operator.call("DELETE", "/v1/shadow")
+    validator(document, "/v1/shadow", "delete", 200).validate(ended.json())
+    assert operator.call("GET", "/v1/shadow").json()["data"]["state"] == "off"
+
+
+def test_shadow_is_the_operators(tenant: Desk) -> None:
+    """A tenant sees nothing of others' requests."""
+    for method, body in (("GET", None), ("DELETE", None), ("POST", {"digest": DIGEST})):
+        assert problem_code(tenant.call(method, "/v1/shadow", body), 403) == "operator_only"
+
+
+def test_what_is_put_in_shadow_must_be_published(operator: Desk) -> None:
+    """And be named whole."""
+    assert problem_code(operator.call("POST", "/v1/shadow", {"digest": DIGEST}), 404) == "not_found"
+    assert problem_code(operator.call("POST", "/v1/shadow", {"digest": "sha256:1"}), 400) == "invalid_value"

@@ -127,3 +127,25 @@ def test_showing_what_is_published(terminal: Terminal) -> None:
     for arguments in (("--active",), (FIRST,), (FIRST[:16],)):
         printed = terminal.run("policy", "show", *arguments, "--json")
         assert printed.json["digest"] == FIRST
+
+
+def test_a_candidate_in_shadow(terminal: Terminal, folder: Path) -> None:
+    """Started with a folder, shown without one, ended with `--off`."""
+    assert terminal.run("policy", "shadow").out == "no bundle runs in shadow\n"
+    started = terminal.run("policy", "shadow", folder, "--note", "try")
+    assert started.out.startswith(f"{OTHER[:19]}… runs in shadow (revision ")
+    key = terminal.house.key()
+    terminal.house.decide(key.text, resource="pipeline:locked-1")
+    shown = terminal.run("policy", "shadow").out.splitlines()
+    assert shown[0] == f"{OTHER[:19]}…: running, 1 compared, 0 failed"
+    assert shown[2].split() == ["deny_to_allow", "locked", "no-locked-ones", "1"]
+    assert terminal.run("policy", "shadow", "--json").json["data"]["digest"] == OTHER
+    assert terminal.run("policy", "shadow", "--off").out.startswith("no bundle runs in shadow (revision ")
+    assert terminal.run("policy", "shadow", folder, "--off").code == 2
+    assert terminal.house.bundles.active() == FIRST
+
+
+def test_a_candidate_with_mistakes_is_exit_code_1(terminal: Terminal, folder: Path) -> None:
+    """As for activating."""
+    (folder / "chain.yaml").write_text("chain: nonsense\n")
+    assert terminal.run("policy", "shadow", folder).code == 1

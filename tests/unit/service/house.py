@@ -16,6 +16,7 @@ from policy_service.service.peppers import Peppers
 from policy_service.service.ports import FactStore
 from policy_service.service.replica import Replica
 from policy_service.service.setup import Setup
+from policy_service.service.shadow import Shadow
 from tests.fakes import CountingIds, FakeClock, MemoryStore, RecordingSink
 
 CHAIN = """\
@@ -94,7 +95,8 @@ class House:
         self.replica = Replica(self.store, self.bundles)
         self.credentials = Credentials(self.peppers)
         self.gate = Gate(self.credentials, self.replica, self.clock, self.uses)
-        self.decisions = Decisions(self.replica, self.credentials, self.clock, self.ids, self.sink, self.uses)
+        self.shadow = Shadow(self.replica, self.bundles, self.sink)
+        self.decisions = Decisions(self.replica, self.credentials, self.clock, self.ids, self.shadow, self.uses)
         self.setup = Setup(self.store, self.admin, self.bundles)
 
     def furnish(self) -> House:
