@@ -16,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 
 from policy_service.api.bodies import BatchBody, DecideBody
 from policy_service.api.challenges import SERVICE_REALM
+from policy_service.api.examples import add_examples
 from policy_service.api.problems import PROBLEM_JSON, problem
 from policy_service.api.shapes import Problem
 from policy_service.api.v1_routes import ENDPOINTS
@@ -60,6 +61,18 @@ _QUERY: Final[dict[str, Json]] = {
     },
 }
 
+_NAMES: Final[Json] = {
+    "X-Request-Id": {
+        "description": "The caller's, where it was sane; else made here.",
+        "schema": {"type": "string"},
+        "example": "9f8b2c1e5d7a4f60b3c2d1e0f9a8b7c6",
+    },
+    "traceparent": {
+        "description": "W3C trace context: the caller's trace or a new one, and this service's span in it.",
+        "schema": {"type": "string"},
+        "example": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    },
+}
 _ETAG: Final = '"9f2c6f3f0b1d4a5e8c7b6a5948372615"'
 _CONDITIONS: Final = {
     "If-Match": "The tag that the change is based on, or `*`: the fact must be there. Else 412; nothing is changed.",
@@ -135,7 +148,19 @@ def document(app: FastAPI, legacy_header: str | None) -> Json:
     components = made.setdefault("components", {})
     components.setdefault("schemas", {}).update(_body_schemas())
     components["securitySchemes"] = _security_schemes(legacy_header)
+    components["headers"] = _NAMES
+    add_examples(made)
+    _add_names(made)
     return made
+
+
+def _add_names(made: Json) -> None:
+    """Every answer has the names of its request."""
+    for methods in made["paths"].values():
+        for operation in methods.values():
+            for response in operation["responses"].values():
+                named = {name: {"$ref": f"#/components/headers/{name}"} for name in _NAMES}
+                response["headers"] = {**response.get("headers", {}), **named}
 
 
 def _body_schemas() -> Json:

@@ -145,7 +145,9 @@ def add_operation_routes(app: FastAPI, site: Site) -> None:
             path, handler, methods=["GET"], tags=["operations"], operation_id=path[1:], summary=summary, **more
         )
 
-    text: dict[int | str, Json] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+    text: dict[int | str, Json] = {
+        200: {"content": {"text/plain": {"schema": {"type": "string"}, "example": "policy_service_revision 42.0\n"}}}
+    }
     add("/healthz", healthz, "The process lives.", response_model=Health)
     add("/readyz", readyz, "The process can decide.", response_model=Readiness, responses=problem_responses((503,)))
     add("/metrics", metrics, "Prometheus.", response_class=Response, responses=text)

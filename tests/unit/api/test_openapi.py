@@ -14,6 +14,7 @@ import pytest
 import policy_service
 from policy_service.api.codes import CODES
 from policy_service.api.docs_page import docs_page
+from policy_service.api.examples import example_of
 from policy_service.model.reasons import REASONS
 from tests.unit.api.desk import PROBLEM, Desk, question
 
@@ -68,6 +69,46 @@ def test_every_guarded_route_documents_its_problems_with_examples(document: Json
         for status, answer in responses.items():
             if status.startswith(("4", "5")):
                 assert answer["content"][PROBLEM]["example"]["status"] == int(status)
+
+
+def test_every_answer_has_an_example_that_is_as_documented(document: Json) -> None:
+    """Good ones and bad ones; whoever writes a client sees what comes, and sees the truth."""
+    for path, method, operation in operations(document):
+        for status, response in operation["responses"].items():
+            assert {"X-Request-Id", "traceparent"} <= set(response["headers"]), path
+            if status == "304":
+                assert "content" not in response
+                continue
+            assert response["content"], (path, method, status)
+            for media, content in response["content"].items():
+                assert content["example"] is not None, (path, method, status)
+                validator(document, path, method, int(status), media).validate(content["example"])
+
+
+def test_examples_are_to_be_read_by_people(document: Json) -> None:
+    """Few members are merely `…`."""
+    assert json.dumps(document["paths"], ensure_ascii=False).count('"…"') < 10
+
+
+def test_a_schema_of_any_form_has_an_example() -> None:
+    """References, choices, constants, numbers, free objects, what may be null, and what says nothing of itself."""
+    schemas = {"Named": {"type": "object", "properties": {"id": {"type": "string"}, "x": {}}, "required": ["id", "x"]}}
+    cases: list[tuple[Json, Any]] = [
+        ({"$ref": "#/components/schemas/Named"}, {"id": "mira", "x": None}),
+        ({"oneOf": [{"type": "null"}, {"const": 7}]}, 7),
+        ({"enum": ["a", "b"]}, "a"),
+        ({"examples": ["x"]}, "x"),
+        ({"type": "number"}, 1),
+        ({"type": "boolean"}, False),
+        ({"type": "object"}, {}),
+        ({"type": "array", "items": {"type": "string"}}, ["…"]),
+        ({}, None),
+    ]
+    for schema, expected in cases:
+        assert example_of(schema, schemas) == expected
+    null = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+    assert example_of(null, schemas, "next_cursor") is None
+    assert example_of(null, schemas, "reason") == "insufficient_scope"
 
 
 def test_the_older_header_is_named_where_it_is_accepted(document: Json) -> None:
