@@ -12,7 +12,7 @@ SERVICE := $(BIN)/policy-service
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-keys test check lint format types imports dependencies property conformance e2e mutation bench docs lock
+.PHONY: help setup run demo-keys test check lint format types imports dependencies property conformance e2e security mutation bench docs lock
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ conformance: $(READY) ## Cases through oracle, engine and HTTP
 
 e2e: $(READY) ## Real servers, real databases
 	@$(PYTEST) tests/e2e
+
+security: $(READY) ## The attack suite, against a running server; prints what it tried (some minutes)
+	@$(PYTEST) tests/security -m 'long or not long'
 
 mutation: $(READY) ## Mutants of the engine against the theorems (long)
 	@$(BIN)/mutmut run
