@@ -75,8 +75,8 @@ def test_a_caller_who_leaves_is_no_bug(house: House, caplog: pytest.LogCaptureFi
     app = create_app(services_of(house))
     scope = {
         "type": "http", "method": "POST", "path": "/decide", "raw_path": b"/decide", "query_string": b"",
-        "headers": [(b"authorization", b"Bearer " + key)], "client": None, "server": ("test", 80), "scheme": "http", "http_version": "1.1",
-        "root_path": "",
+        "headers": [(b"authorization", b"Bearer " + key)], "client": None, "server": ("test", 80), "scheme": "http",
+        "http_version": "1.1", "root_path": "",
     }  # fmt: skip
     sent: list[Any] = []
 
