@@ -30,6 +30,8 @@ class Names:
         read = names_below(CONTEXT_PREFIX, paths_read(every))
         self.context = tuple(attribute for attribute in sorted_by_name(policy.context) if attribute.name in read)
         self._reads = {t: self._reads_of(t) for t in (None, *self.types)}
+        # Once a type: for each rule anew it would grow with the square of their number.
+        self._rule_parameters = {t: self._rule_parameters_of(t) for t in policy.resources}
         needed = {p for t in policy.resources for p in self.rule_parameters(t)}
         self.shared = tuple(name for name in ("now", "point", "context", "grants", "roles") if name in needed)
 
@@ -47,9 +49,7 @@ class Names:
 
     def rule_parameters(self, resource_type: str) -> tuple[str, ...]:
         """What the conditions of a type's rules take."""
-        rules = self._policy.resources[resource_type].rules
-        conditions = [rule.condition for rule in rules if rule.condition is not None]
-        return self.reads(resource_type).parameters(conditions)
+        return self._rule_parameters[resource_type]
 
     def stem(self, resource_type: str) -> str:
         """The type's name as part of Python names; no two types share one."""
@@ -63,6 +63,11 @@ class Names:
         """What a condition check's function takes."""
         conditions = [condition for condition in (check.when, check.require) if condition is not None]
         return self.reads(check.resource_type).parameters(conditions)
+
+    def _rule_parameters_of(self, resource_type: str) -> tuple[str, ...]:
+        rules = self._policy.resources[resource_type].rules
+        conditions = [rule.condition for rule in rules if rule.condition is not None]
+        return self.reads(resource_type).parameters(conditions)
 
     def _reads_of(self, resource_type: str | None) -> Reads:
         attributes = [attribute.name for attribute in self.attributes(resource_type)]
