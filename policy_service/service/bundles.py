@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 
 import msgspec
@@ -10,6 +11,7 @@ from policy_service.engine.link import compile_policy
 from policy_service.engine.program import Program
 from policy_service.language.load import load_policy
 from policy_service.language.policy import Policy
+from policy_service.model.canonical import canonical_text, sha256_hex
 from policy_service.model.errors import PolicyErrors, RequestError, StoreError
 from policy_service.model.facts import ActiveBundle, Bundle, ShadowBundle
 from policy_service.service.access import may_use
@@ -34,6 +36,7 @@ class Bundles:
     def __init__(self, store: FactStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._loaded: Cache[Policy] = Cache(2)
         self._policies: Cache[Policy] = Cache(CACHED)
         self._programs: Cache[Program] = Cache(CACHED)
 
@@ -56,6 +59,16 @@ class Bundles:
     def policy_in(self, reader: FactReader, digest: str) -> Policy:
         """The same, read within a transaction that is open already."""
         return self._policies.get(digest, lambda: _load(digest, reader.bundle_files(digest)))
+
+    def prepare(self, files: Mapping[str, str]) -> None:
+        """Load and link rule files that may be published soon, so that this is quick then. Mistakes are told then."""
+        with contextlib.suppress(PolicyErrors):
+            policy = self._load(files)
+            self._programs.get(policy.digest, lambda: compile_policy(policy))
+
+    def _load(self, files: Mapping[str, str]) -> Policy:
+        """The policy of rule files, by their text. Raises PolicyErrors."""
+        return self._loaded.get(sha256_hex(canonical_text(dict(files))), lambda: load_policy(files))
 
     def files(self, digest: str) -> dict[str, str] | None:
         """The text of a bundle by relative path; None when it was never published."""
@@ -94,7 +107,7 @@ class Bundles:
         """
         operator_only(caller)
         check_text("`note`", note)
-        policy = load_policy(files)
+        policy = self._load(files)
         digest = policy.digest
         # Whoever publishes a bundle will soon want to link it.
         self._policies.get(digest, lambda: policy)

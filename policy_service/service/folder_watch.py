@@ -96,8 +96,12 @@ class FolderWatch:
         if state == self._seen:
             return
         first = await asyncio.to_thread(self._read)
+        # Most folders are settled at once: what takes longest is done while that is found out, and decides nothing yet.
+        ahead = asyncio.create_task(asyncio.to_thread(self._prepare, first))
         await asyncio.sleep(self._settled_s)
-        if await asyncio.to_thread(self._read) != first:
+        second = await asyncio.to_thread(self._read)
+        await ahead
+        if second != first:
             return
         try:
             digest = await asyncio.to_thread(self._believe, first)
@@ -119,6 +123,10 @@ class FolderWatch:
             return scan_folder(self._folder)
         except UsageError as error:
             return error.message
+
+    def _prepare(self, read: Folder | str) -> None:
+        if isinstance(read, Folder) and not read.diagnostics:
+            self._bundles.prepare(read.files)
 
     def _believe(self, read: Folder | str) -> str | None:
         if isinstance(read, str):

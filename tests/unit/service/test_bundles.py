@@ -132,3 +132,19 @@ def test_programs_and_policies_are_made_once(house: House) -> None:
     assert program.digest == DIGEST
     assert house.store.read(lambda reader: fresh.policy_in(reader, DIGEST)) is program.policy
     assert bundles_module.CACHED >= 2
+
+
+def test_what_was_prepared_is_neither_loaded_nor_linked_again(bare: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And decides nothing, nor is stored; mistakes are told by publishing."""
+    bare.bundles.prepare(RULE_FILES)
+    assert bare.bundles.ready_program(DIGEST) is not None
+    assert (bare.store.head(), bare.store.texts) == (0, {})
+    for name in ("load_policy", "compile_policy"):
+        monkeypatch.setattr(bundles_module, name, lambda _: 1 // 0)
+    bare.bundles.publish(OPERATOR, RULE_FILES)
+    assert bare.bundles.activate(OPERATOR, DIGEST).created
+    monkeypatch.undo()
+    broken = {"chain.yaml": "nonsense"}
+    bare.bundles.prepare(broken)
+    with pytest.raises(PolicyErrors):
+        bare.bundles.publish(OPERATOR, broken)
