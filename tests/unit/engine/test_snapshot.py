@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import pytest
@@ -279,39 +279,31 @@ def test_answers_follow_each_kind_of_change() -> None:
 
     member = Membership(**ACME, team="child", user="ann")
     binding = RoleBinding(**ACME, id="b", role="operator", team="parent")
-    assert reason() == "role_not_granted"
-    world.put(binding)
-    assert reason() == "role_not_granted"
-    world.put(member)
-    assert reason() == "allowed"
-    world.put(Team(**ACME, id="child"))
-    assert reason() == "role_not_granted"
-    world.put(Team(**ACME, id="child", parent="parent"))
-    assert reason() == "allowed"
     parent = Team(**ACME, id="parent")
-    world.remove(parent)
-    assert reason() == "role_not_granted"
-    world.put(parent)
-    world.remove(member)
-    assert reason() == "role_not_granted"
-    world.put(member)
-    world.remove(binding)
-    assert reason() == "role_not_granted"
-    world.put(binding)
-    assert reason() == "allowed"
-    world.put(msgspec.structs.replace(binding, role="viewer"))
-    assert reason() == "role_not_granted"
-    world.put(msgspec.structs.replace(binding, team=None, user="ann"))
-    assert reason() == "allowed"
-    world.put(msgspec.structs.replace(ann, suspended=True))
-    assert reason() == "principal_suspended"
-    world.put(ann)
-    world.remove(resource)
-    assert reason() == "unknown_resource"
-    world.put(resource)
-    assert reason() == "allowed"
-    world.remove(ann)
-    assert reason() == "role_not_granted"
+    put, remove, none, allowed = world.put, world.remove, "role_not_granted", "allowed"
+    steps: list[tuple[Callable[..., object], Fact, str]] = [
+        (put, binding, none),
+        (put, member, allowed),
+        (put, Team(**ACME, id="child"), none),
+        (put, Team(**ACME, id="child", parent="parent"), allowed),
+        (remove, parent, none),
+        (put, parent, allowed),
+        (remove, member, none),
+        (put, member, allowed),
+        (remove, binding, none),
+        (put, binding, allowed),
+        (put, msgspec.structs.replace(binding, role="viewer"), none),
+        (put, msgspec.structs.replace(binding, team=None, user="ann"), allowed),
+        (put, msgspec.structs.replace(ann, suspended=True), "principal_suspended"),
+        (put, ann, allowed),
+        (remove, resource, "unknown_resource"),
+        (put, resource, allowed),
+        (remove, ann, none),
+    ]
+    assert reason() == none
+    for number, (edit, fact, expected) in enumerate(steps):
+        edit(fact)
+        assert reason() == expected, f"step {number}"
 
 
 def test_a_program_of_another_digest_is_never_used() -> None:
