@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -19,10 +19,11 @@ _SEALED: Final = msgspec.json.Decoder(dict[str, dict[str, dict[int, str]]])
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One effect, decoded. `after` None: the fact is removed."""
+    """One effect, decoded. `before` None: the fact was not there; `after` None: it is removed."""
 
     entity: str
     key: Key
+    before: Fact | None
     after: Fact | None
 
 
@@ -71,13 +72,17 @@ def decode(change: Change) -> DecodedChange:
 
 
 def _step(effect: Effect) -> Step:
+    return Step(effect.entity, effect.key, _fact(effect, effect.before), _fact(effect, effect.after))
+
+
+def _fact(effect: Effect, form: dict[str, Any] | None) -> Fact | None:
     entity = ENTITIES[effect.entity]
-    if effect.after is None:
-        return Step(effect.entity, effect.key, None)
-    fact = msgspec.convert(effect.after, entity)
+    if form is None:
+        return None
+    fact = msgspec.convert(form, entity)
     if fact.key() != effect.key:
         raise ValueError("its key is not that of its fact")
-    return Step(effect.entity, effect.key, fact)
+    return fact
 
 
 def _verifiers(sealed: str | None) -> dict[str, Verifiers]:

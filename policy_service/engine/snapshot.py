@@ -7,11 +7,11 @@ given and the programs that its ProgramSource holds.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from policy_service.engine.closures import Closures
-from policy_service.engine.fold import DecodedChange, Step, Verifiers, decode, verify
+from policy_service.engine.fold import DecodedChange, Step, Verifiers, decode, diverged, verify
 from policy_service.engine.ports import ProgramSource
 from policy_service.engine.program import Program
 from policy_service.engine.views import WORKSPACE_FACTS, KeyView, WorkspaceView
@@ -70,6 +70,7 @@ class Snapshot:
         """
         verify(change, after_revision=self.revision, after_hash=self.chain_hash)
         decoded = decode(change)
+        self._compare(change.revision, decoded.steps)
         for step in decoded.steps:
             self._take(step)
         self._keep_verifiers(decoded)
@@ -137,6 +138,16 @@ class Snapshot:
         """The key's scopes and all they imply, kept in the view until the active bundle changes."""
         key.closure = self._closures.scopes(key.scopes)
         return key.closure
+
+    def _compare(self, revision: int, steps: Sequence[Step]) -> None:
+        """Each step must tell the past that it meets here, or in a step before it."""
+        met: dict[tuple[str, Key], Fact | None] = {}
+        for step in steps:
+            name = (step.entity, step.key)
+            there = met[name] if name in met else self.fact(*name)
+            if step.before != there:
+                raise diverged(revision, f"it tells another past of {step.entity} `{'/'.join(step.key)}`")
+            met[name] = step.after
 
     def _take(self, step: Step) -> None:
         """Put one fact in, or out; the views follow."""

@@ -36,7 +36,7 @@ def rehearse_policy(store: FactStore, published: ProgramSource, policy: Policy, 
     snapshot = replica.view()
     after = ActiveBundle(digest=program.digest)
     change = chain(
-        draft("activate", after, [put(after)], workspace=None, note="rehearsal"),
+        draft("activate", after, [put(after, snapshot.fact(after.entity, after.key()))], workspace=None, note="rehearsal"),
         revision=snapshot.revision + 1,
         at=now,
         actor="rehearsal",

@@ -21,7 +21,7 @@ from tests.property.judging import verdict_of
 from tests.property.policies import documents, render
 from tests.property.strategies import Case, cases, healthy_keys, workspace_facts
 from tests.property.test_small_worlds import BUILT_IN, policy_files
-from tests.worlds import Feed, Programs, activation, as_json, fold, program_of
+from tests.worlds import Feed, Programs, activation, fold, program_of
 
 
 def drawn_feed(data: st.DataObject, facts: list[Fact]) -> tuple[Feed, list[Fact]]:
@@ -154,14 +154,14 @@ def test_verifiers_are_kept_for_the_secrets_that_a_key_still_has(sealed: dict[in
     full = with_slots(key, (1, 2, 3))
     feed = Feed()
     text = canonical_text({"verifiers": {key.id: {str(slot): value.hex() for slot, value in sealed.items()}}})
-    effect = Effect("api_key", key.key(), None, as_json(full))
-    draft = ChangeDraft(action="test.put", workspace=None, subject="test", effects=(effect,), sealed=text)
+    # As the feed has it, with the secrets that it does not know of.
+    draft = ChangeDraft(action="test.put", workspace=None, subject="test", effects=feed.put(full).effects, sealed=text)
     first = chain(draft, revision=1, at=0, actor="local:0", previous_hash=GENESIS_HASH)
+    feed.changes[:] = [first]
     snapshot = fold([first])
     assert dict(snapshot.verifiers(key.id)) == sealed
     assert snapshot.api_key(key.id) == full
     after = with_slots(key, tuple(sorted(left)))
-    feed.changes.append(first)
     snapshot.apply(feed.put(after))
     assert dict(snapshot.verifiers(key.id)) == {slot: value for slot, value in sealed.items() if slot in left}
     snapshot.apply(feed.remove(after))

@@ -42,12 +42,16 @@ def test_a_broken_chain_is_refused(broken: Change, what: str) -> None:
     assert caught.value.details == {"revision": 1}
 
 
+BOB = {**ANN, "id": "bob"}
+
+
 def test_facts_and_verifiers_are_decoded() -> None:
     """Effects become typed facts; sealed verifiers become bytes by key and slot."""
     sealed = '{"verifiers":{"k":{"1":"00ff","2":"aa"}}}'
     decoded = decode(
-        change(Effect("user", ("acme", "ann"), None, ANN), Effect("user", ("acme", "bob"), ANN, None), sealed=sealed)
+        change(Effect("user", ("acme", "ann"), None, ANN), Effect("user", ("acme", "bob"), BOB, None), sealed=sealed)
     )
+    assert [step.before for step in decoded.steps] == [None, User(workspace="acme", id="bob", name="Ann")]
     assert [step.after for step in decoded.steps] == [User(workspace="acme", id="ann", name="Ann"), None]
     assert decoded.verifiers == {"k": {1: b"\x00\xff", 2: b"\xaa"}}
 

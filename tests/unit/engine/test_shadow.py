@@ -12,14 +12,14 @@ from policy_service.engine.snapshot import Snapshot
 from policy_service.model.changes import ChangeDraft, Effect
 from policy_service.model.facts import ActiveBundle
 from tests.unit.engine.test_snapshot import EFFECTS, POLICIES, PROGRAMS, QUESTIONS
-from tests.unit.engine.worlds import NOW, effect, next_change
+from tests.unit.engine.worlds import NOW, effect, next_change, told
 
 
 def fold(batches: list[list[Effect]], active: str) -> Snapshot:
     """A snapshot of these changes, with one bundle active at their end."""
     snapshot = Snapshot(PROGRAMS)
     for batch in (*batches, [effect(ActiveBundle(digest=active))]):
-        draft = ChangeDraft(action="any.put", workspace=None, subject="", effects=tuple(batch))
+        draft = ChangeDraft(action="any.put", workspace=None, subject="", effects=tuple(told(snapshot, batch)))
         snapshot.apply(next_change(snapshot, draft))
     return snapshot
 

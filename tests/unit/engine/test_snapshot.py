@@ -45,6 +45,7 @@ from tests.unit.engine.worlds import (
     rule,
     scope,
     to_json,
+    told,
     user_key,
 )
 
@@ -247,6 +248,27 @@ def answers(snapshot: Snapshot, questions: Sequence[Request]) -> list[object]:
     return found + [snapshot.workspace(w).grants_of(user) for w in ("acme", "beta") for user in "abc"]
 
 
+@pytest.mark.parametrize(
+    "effects",
+    [
+        [Effect("user", ("acme", "bob"), None, {**ACME, "id": "bob", "name": "again"})],
+        [Effect("user", ("acme", "bob"), {**ACME, "id": "bob", "name": "else"}, None)],
+        [Effect("user", ("acme", "eve"), {**ACME, "id": "eve"}, None)],
+        [effect(User(**ACME, id="eve")), effect(User(**ACME, id="eve"))],
+    ],
+    ids=["there already", "another before", "not there", "made twice"],
+)
+def test_an_intact_change_that_tells_another_past_is_refused(effects: list[Effect]) -> None:
+    """Its writer did not see what this snapshot saw; nothing of the change is taken."""
+    world = World().put(User(**ACME, id="bob"))
+    before = list(world.snapshot.facts())
+    with pytest.raises(StoreError) as raised:
+        world.change([effect(User(**ACME, id="new")), *effects])
+    assert (raised.value.code, raised.value.details) == ("store_diverged", {"revision": 2})
+    assert "tells another past of user" in raised.value.message
+    assert (world.snapshot.revision, list(world.snapshot.facts())) == (1, before)
+
+
 @settings(max_examples=60, deadline=None)
 @given(batches=st.lists(st.lists(EFFECTS, min_size=1, max_size=3), min_size=1, max_size=12))
 def test_incremental_fold(batches: list[list[Effect]]) -> None:
@@ -254,7 +276,7 @@ def test_incremental_fold(batches: list[list[Effect]]) -> None:
     snapshot = Snapshot(PROGRAMS)
     changes = []
     for batch in batches:
-        draft = ChangeDraft(action="any.put", workspace=None, subject="", effects=tuple(batch))
+        draft = ChangeDraft(action="any.put", workspace=None, subject="", effects=tuple(told(snapshot, batch)))
         changes.append(next_change(snapshot, draft))
         snapshot.apply(changes[-1])
         fresh = Snapshot(PROGRAMS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -137,11 +137,17 @@ class World:
 
     def put(self, *facts: Fact, sealed: str | None = None) -> World:
         """Set facts, in one change."""
-        return self.change([effect(fact) for fact in facts], sealed=sealed)
+        return self.change([self.effect(fact) for fact in facts], sealed=sealed)
 
     def remove(self, *facts: Fact) -> World:
         """Remove facts, in one change."""
-        return self.change([FactEffect(fact.entity, fact.key(), to_json(fact), None) for fact in facts])
+        return self.change([self.effect(fact, is_there=False) for fact in facts])
+
+    def effect(self, fact: Fact, *, is_there: bool = True) -> FactEffect:
+        """The effect that sets or removes a fact, with the past that this world's snapshot knows."""
+        before = self.snapshot.fact(fact.entity, fact.key())
+        told = None if before is None else to_json(before)
+        return FactEffect(fact.entity, fact.key(), told, to_json(fact) if is_there else None)
 
     def change(self, effects: Sequence[FactEffect], *, sealed: str | None = None) -> World:
         """Commit effects as the next change."""
@@ -160,6 +166,17 @@ def next_change(snapshot: Snapshot, draft: ChangeDraft) -> Change:
 def effect(fact: Fact) -> FactEffect:
     """The effect that sets a fact."""
     return FactEffect(fact.entity, fact.key(), None, to_json(fact))
+
+
+def told(snapshot: Snapshot, effects: Sequence[FactEffect]) -> Iterator[FactEffect]:
+    """The same effects with the past that each of them meets."""
+    met: dict[tuple[str, tuple[str, ...]], Any] = {}
+    for one in effects:
+        name = (one.entity, one.key)
+        there = snapshot.fact(*name)
+        before = met[name] if name in met else None if there is None else to_json(there)
+        met[name] = one.after
+        yield FactEffect(one.entity, one.key, before, one.after)
 
 
 def to_json(fact: Fact) -> dict[str, Any]:
