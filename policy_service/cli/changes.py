@@ -96,7 +96,7 @@ def show_change(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one change: every fact that it made, altered or took away, from → to."""
+    """Show one change: every fact that it altered, from → to."""
     session: Session = context.obj
     with connect(session, data_dir=data_dir, url=url, workspace=workspace, of_workspace=False) as api:
         answer = api.call("GET", f"changes/{revision}")
