@@ -233,9 +233,7 @@ ENDPOINTS: Final = (
         takes_workspace=False,
         is_slow=True,
     ),
-    _show(
-        "shadow", _B.show_shadow, _S.ShadowShape, "Show what the bundle in shadow changes.", takes_workspace=False
-    ),
+    _show("shadow", _B.show_shadow, _S.ShadowShape, "Show what the bundle in shadow changes.", takes_workspace=False),
     _route(
         "DELETE", "shadow", _B.end_shadow, Envelope[None], "Decide by the active bundle alone.", takes_workspace=False
     ),

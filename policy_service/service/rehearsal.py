@@ -35,8 +35,9 @@ def rehearse_policy(store: FactStore, published: ProgramSource, policy: Policy, 
     replica.catch_up()
     snapshot = replica.view()
     after = ActiveBundle(digest=program.digest)
+    effect = put(after, snapshot.fact(after.entity, after.key()))
     change = chain(
-        draft("activate", after, [put(after, snapshot.fact(after.entity, after.key()))], workspace=None, note="rehearsal"),
+        draft("activate", after, [effect], workspace=None, note="rehearsal"),
         revision=snapshot.revision + 1,
         at=now,
         actor="rehearsal",
