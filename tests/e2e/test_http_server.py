@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import time
@@ -140,9 +141,12 @@ def test_what_is_no_http_is_refused_and_the_server_lives(house: House, data: byt
     """400 or a closed connection; the next caller is served."""
     parts = urlsplit(house.server.url)
     with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
-        connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
-        response = connection.recv(65536)
+        response = b""
+        with contextlib.suppress(OSError):  # the server may hang up before all is sent
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionError):
+            response = connection.recv(65536)
     assert response == b"" or b" 4" in response[:13]
     assert house.server.call("GET", "/healthz", None).json() == {"status": "ok"}
 
