@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, union_all
 
 from policy_service.model.change_query import ChangeQuery, ChangesFound
@@ -23,6 +24,7 @@ DISORDER: Final = 1000
 """Clocks are set back now and then. A time finds its place among the revisions by the `DISORDER` changes next to it in
 time: unless a clock was wrong for longer than that many changes, none is missed. None is found that does not fit."""
 
+_FIRST, _LAST = -(1 << 63), (1 << 63) - 1
 _C: Final = CHANGES.c
 Filters = dict[str, list[str]]
 """Of a column, the values it may have."""
@@ -45,6 +47,7 @@ def find_changes(
 
     Cost: `window` index entries and rows, whatever is asked for.
     """
+    query = _within_column(query)
     ends = _ends(connection, query, after, before)
     filters = _filters(connection, query)
     if ends is None or not all(filters.values()):
@@ -56,6 +59,14 @@ def find_changes(
     shown = fitting[:limit]
     position = shown[-1] if len(fitting) > limit else last
     return ChangesFound(changes=_whole(connection, shown, newest_first), position=position)
+
+
+def _within_column(query: ChangeQuery) -> ChangeQuery:
+    """The same question with times that a 64-bit column can be compared with: no change lies outside it."""
+    times = {
+        name: min(max(at, _FIRST), _LAST) for name in ("since", "until") if (at := getattr(query, name)) is not None
+    }
+    return msgspec.structs.replace(query, **times)
 
 
 def _ends(connection: Connection, query: ChangeQuery, after: int, before: int | None) -> Ends | None:

@@ -142,8 +142,9 @@ class ApiKeys(Base):
     scopes: Mapped[Document]
     slots: Mapped[Document]
     created_at: Mapped[Number]
-    not_before: Mapped[Number | None]
-    expires_at: Mapped[Number | None]
+    # Nanoseconds of the year 9999 are past 64 bits: these two may be any instant, and are kept as exact JSON numbers.
+    not_before: Mapped[Document | None]
+    expires_at: Mapped[Document | None]
     revoked_at: Mapped[Number | None]
     revoke_reason: Mapped[Name | None]
     cidrs: Mapped[Document]

@@ -35,7 +35,7 @@ def test_good_files_are_exit_code_0(terminal: Terminal, folder: Path) -> None:
     printed = terminal.run("policy", "check", folder)
     assert (printed.code, printed.err) == (0, "")
     assert len(printed.out.splitlines()) == 1
-    assert "good, 3 scopes, 3 roles, 1 rule, sha256:" in printed.out
+    assert "good, 4 scopes, 4 roles, 1 rule, sha256:" in printed.out
 
 
 def test_every_mistake_is_shown_where_it_is(terminal: Terminal, folder: Path) -> None:

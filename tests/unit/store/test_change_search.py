@@ -9,6 +9,7 @@ import pytest
 from policy_service.model.change_query import ChangeQuery
 from policy_service.model.changes import Change, ChangeDraft
 from policy_service.model.facts import Workspace
+from policy_service.model.instants import MAX_NS, MIN_NS
 from policy_service.store import Store
 from policy_service.store.change_search import find_changes
 from policy_service.store.tables import CHANGES
@@ -139,3 +140,11 @@ def test_a_change_fits_only_if_every_member_does(member: str) -> None:
     assert ChangeQuery(**fitting, since=5, until=6).fits(change)
     other = {"subjects": ("x",), "since": 6, "until": 5}.get(member, "x")
     assert not ChangeQuery(**{**fitting, member: other}).fits(change)
+
+
+def test_times_outside_64_bits_are_just_early_and_late(store: Store) -> None:
+    """The years 1 and 9999 are past what a column of nanoseconds holds; no change lies there."""
+    made = fill(store, 3)
+    everything = ChangeQuery(since=MIN_NS, until=MAX_NS)
+    assert pages(store, everything, newest_first=False, limit=10, window=10, after=0) == made
+    assert pages(store, ChangeQuery(since=MAX_NS), newest_first=False, limit=10, window=10, after=0) == []

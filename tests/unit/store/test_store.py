@@ -16,10 +16,12 @@ from policy_service.model.facts import (
     Membership,
     Resource,
     RoleBinding,
+    ServicePrincipal,
     Team,
     User,
     Workspace,
 )
+from policy_service.model.instants import MAX_NS, MIN_NS
 from policy_service.store import Store
 from policy_service.store.columns import Json
 from policy_service.store.tables import TABLES, Base
@@ -338,9 +340,11 @@ def test_a_read_sees_one_state_throughout(store: Store) -> None:
 
 
 def test_json_columns_are_named_in_one_place() -> None:
-    """Every field that is no text, number or flag is kept as JSON."""
+    """Every field that is no text, 64-bit number or flag is kept as JSON."""
     kept = {(entity.entity, c.name) for entity, table in TABLES.items() for c in table.c if isinstance(c.type, Json)}
     assert kept == {
+        ("api_key", "not_before"),
+        ("api_key", "expires_at"),
         ("api_key", "scopes"),
         ("api_key", "slots"),
         ("api_key", "cidrs"),
@@ -369,3 +373,21 @@ def test_of_many_new_facts_none_may_be_there(store: Store, which: str) -> None:
     commit(store, put(DEMO), *([put(ADA)] if which == "there already" else []))
     error = refusal(store, *map(put, users), put(ADA), *([put(ADA)] if which == "twice" else []))
     assert (error.code, error.details["key"]) == ("store_diverged", ["demo", "ada"])
+
+
+def test_a_key_may_end_in_the_year_9999(store: Store) -> None:
+    """Nanoseconds of that year are past 64 bits, and people write it to mean never."""
+    service = ServicePrincipal(workspace="demo", id="ci")
+    key = ApiKey(
+        id="K00000000001",
+        workspace="demo",
+        principal_kind="service",
+        principal_id="ci",
+        scopes=("pipelines:read",),
+        slots=(),
+        created_at=NOW,
+        not_before=MIN_NS,
+        expires_at=MAX_NS,
+    )
+    commit(store, put(DEMO), put(service), put(key))
+    assert store.read(lambda reader: reader.get(ApiKey, key.key())) == key
