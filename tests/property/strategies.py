@@ -214,7 +214,7 @@ def draw_key(draw: st.DrawFn, workspace: str, number: int) -> ApiKey:
         scopes=tuple(sorted(some(draw, [*SCOPES, "gone:scope"], most=4))),
         slots=pick(draw, ((current,), (old, current))),
         created_at=pick(draw, MOMENTS),
-        not_before=pick(draw, MOMENTS) if coin(draw, of=3) else None,
+        not_before=pick(draw, (None, None, *MOMENTS, MOMENTS[-1])),
         expires_at=pick(draw, (None, None, None, *MOMENTS)),
         revoked_at=pick(draw, MOMENTS) if coin(draw, of=6) else None,
         cidrs=tuple(sorted(some(draw, CIDRS, most=2))) if coin(draw) else (),

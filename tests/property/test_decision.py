@@ -39,7 +39,7 @@ def test_every_built_in_reason_is_reached() -> None:
     """What is never drawn is never tested: each built-in reason is among the decisions compared and explained."""
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=250, derandomize=True, database=None)
+    @settings(max_examples=400, derandomize=True, database=None)
     @given(cases())
     def collect(case: Case) -> None:
         snapshot = snapshot_of(program_of(case.world.files()), case.world.facts)

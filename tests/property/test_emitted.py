@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from policy_service.engine.decide import decide
 from policy_service.engine.program import Program
 from policy_service.model.decision import Decision
+from policy_service.model.facts import ApiKey, Fact
 from policy_service.model.request import Credential, Request, ResourceRef
 from tests.property.condition_pool import EVERYWHERE, ON_PIPELINES
 from tests.property.drawing import coin, pick
@@ -26,9 +27,9 @@ from tests.worlds import program_of, snapshot_of
 
 CONDITIONS = (*EVERYWHERE, *ON_PIPELINES)
 TYPES = tuple(f"type-{number}" for number in range(len(CONDITIONS)))
-ROLES = {"operator": {"scopes": ["things:use"]}}
+ROLES = {"operator": {"scopes": ["things:use"]}, "viewer": {}}
 SCOPES = {"things:use": {"on": [*TYPES, "plain"]}, "things:see": {"on": ["plain"]}}
-GOOD_KEYS = ("servacme0000", "useracme0000")
+GOOD_KEYS = ("servacme0000", "useracme0000", "endsacme0000")
 TOO_LONG = 10_001
 """More elements than the iteration budget of one evaluation."""
 
@@ -67,14 +68,14 @@ def middle() -> list[dict[str, Any]]:
     odd = 'request.context.ticket == "T-9"'
     checks: list[dict[str, Any]] = [
         {"name": "always", "require": f"!has(request.context.ticket) || !({odd})"},
-        {"name": "guarded", "when": "request.time > key.created_at", "require": odd, "resource": TYPES[0]},
+        {"name": "guarded", "when": "request.context.level > 2", "require": odd, "resource": TYPES[0]},
         {
             "name": "attributed",
             "when": "resource.attr.frozen",
             "require": "resource.attr.level > 0",
             "resource": TYPES[1],
         },
-        {"name": "fileless", "require": "has(resource.owner)", "resource": "plain"},
+        {"name": "fileless", "require": "resource.owner != principal.id", "resource": "plain"},
     ]
     return [{"check": "condition", "reason": "not_now", **check} for check in checks]
 
@@ -102,25 +103,40 @@ def value_in(draw: st.DrawFn, kind: str, mood: str) -> Any:
     element = kind.removeprefix("list(").removesuffix(")")
     if element == kind:
         return pick(draw, (WRONG if mood == "wrong" else RIGHT)[kind])
-    items = [pick(draw, ("secret", *RIGHT["string"]) if element == "string" else RIGHT[element]) for _ in range(2)]
+    options = ("secret", "things:use", *RIGHT["string"]) if element == "string" else RIGHT[element]
+    items = [pick(draw, options) for _ in range(2)]
     return {"wrong": [*items, None], "long": Long(items[:1] * TOO_LONG)}.get(mood, items[: pick(draw, range(3))])
 
 
+class Questions:
+    """The facts of one workspace, and requests on every type: too much to print."""
+
+    def __init__(self, facts: list[Fact], asked: list[tuple[Request, int]]) -> None:
+        self.facts = facts
+        self.asked = asked
+
+    def __repr__(self) -> str:
+        return f"{len(self.asked)} requests on {len(self.facts)} facts"
+
+
 @st.composite
-def questions(draw: st.DrawFn) -> tuple[World, list[tuple[Request, int]]]:
+def questions(draw: st.DrawFn) -> Questions:
     """One workspace, and a request on every type."""
     facts = draw_workspace(draw, "acme", rich=True)
+    user_key = next(fact for fact in facts if isinstance(fact, ApiKey) and fact.id == GOOD_KEYS[1])
+    facts.append(msgspec.structs.replace(user_key, id=GOOD_KEYS[2], expires_at=MOMENTS[-1]))
     facts = [with_scope(fact) for fact in facts]
     world = World(everything(), facts)
-    asked = [(about(draw, world, name), pick(draw, MOMENTS)) for name in (*TYPES, "plain")]
-    return world, asked
+    asked = [(about(draw, world, name), pick(draw, MOMENTS)) for name in (*TYPES, *["plain"] * 6)]
+    return Questions(facts, asked)
 
 
 def with_scope(fact: Any) -> Any:
     """The facts as drawn, but keys hold this policy's scopes."""
-    if hasattr(fact, "scopes") and fact.scopes:
-        return msgspec.structs.replace(fact, scopes=("things:see", "things:use"))
-    return fact
+    if not isinstance(fact, ApiKey):
+        return fact
+    scopes = ("things:see", "things:use") if fact.id in GOOD_KEYS else ("things:use",)
+    return msgspec.structs.replace(fact, scopes=scopes)
 
 
 def about(draw: st.DrawFn, world: World, resource_type: str) -> Request:
@@ -135,6 +151,7 @@ def about(draw: st.DrawFn, world: World, resource_type: str) -> Request:
         drawn,
         scope=pick(draw, ("things:use", "things:use", "things:use", "things:see", "nobody:knows")),
         resource=ResourceRef(resource_type, pick(draw, ("etl-1", "x")), workspace, drawn.resource.owner, claims),
+        source_ip=pick(draw, (drawn.source_ip, drawn.source_ip, None, "nonsense")),
         context=draw_claimed(draw, CONTEXT) if coin(draw) else drawn.context,
     )
 
@@ -146,10 +163,9 @@ def test_the_text_run_from_a_file_is_the_program(tmp_path: Path) -> None:
 
     @settings(max_examples=70, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(questions())
-    def compare(drawn: tuple[World, list[tuple[Request, int]]]) -> None:
-        world, asked = drawn
-        snapshot = snapshot_of(program, world.facts)
-        for request, now in asked:
+    def compare(drawn: Questions) -> None:
+        snapshot = snapshot_of(program, drawn.facts)
+        for request, now in drawn.asked:
             assert from_file(request, snapshot, now) == decide(request, snapshot, now)
 
     compare()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from policy_service.model.api_key import ALPHABET, format_api_key, parse_api_key
+from policy_service.model.api_key import ALPHABET, format_api_key, key_form, parse_api_key
 from policy_service.model.errors import PolicyErrors, RequestError
 from policy_service.model.instants import MAX_NS, MIN_NS, format_rfc3339, parse_rfc3339
 from policy_service.model.names import RESOURCE_ID, split_resource
@@ -37,7 +37,10 @@ def test_one_mistyped_character_makes_a_key_malformed(
     """CRC-32 finds every error of one character."""
     text = format_api_key(prefix, key_id, secret)
     assume(at < len(text) and text[at] != other and text[at] != "_")
-    assert parse_api_key(text[:at] + other + text[at + 1 :]) is None
+    mistyped = text[:at] + other + text[at + 1 :]
+    assert parse_api_key(mistyped) is None
+    assert key_form(mistyped).problem is not None
+    assert key_form(text).problem is None
 
 
 @given(st.text(max_size=60))
