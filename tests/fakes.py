@@ -115,6 +115,8 @@ class MemoryStore:
 
     def changes_after(self, revision: int, limit: int) -> list[Change]:
         with self._open():
+            if revision > len(self.changes):
+                raise StoreError("store_diverged", f"the changes in the database lack revision {revision}")
             return self.changes[revision : revision + limit]
 
     def find_changes(

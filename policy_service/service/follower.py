@@ -98,30 +98,35 @@ class Follower:
 
     async def run(self) -> None:
         """Follow until cancelled. Trouble is logged once per kind and kept in `trouble`; it does not end the loop."""
-        seen: object = None
         self._replica.fresh_until(self._elapsed() + self._max_staleness_s)
         try:
+            await self._look(anew=True)
             while True:
-                seen = await self._look(seen)
                 await asyncio.sleep(self._interval_s)
+                await self._look()
         except Exception:
             # A bug. A worker that no longer follows must not go on deciding on facts that grow old.
             self._replica.stop(StoreError("replica_failed", "this worker no longer follows the changes; restart it"))
             raise
 
-    async def _look(self, seen: object) -> object:
+    async def _look(self, *, anew: bool = False) -> None:
+        """See whether the store stands where the snapshot does; else, or when asked to look anew, catch up.
+
+        INVARIANT: the store is held against the snapshot, not against the last look: the snapshot moves between looks
+        too, and a store that was set back to where the last look saw it would pass for unchanged
+        (test_a_store_set_back_to_where_the_last_look_saw_it_is_noticed).
+        """
         began = self._elapsed()
         try:
-            token = await asyncio.to_thread(self._store.version_token)
-            if token != seen or self._trouble is not None:
+            place = await asyncio.to_thread(self._store.version_token)
+            if anew or self._trouble is not None or place != self._replica.place:
                 await self.catch_up()
         except StoreError as error:
             if self._trouble != error.code:
                 _LOG.error("cannot follow the changes: %s [%s]", error.message, error.code)
             self._trouble = error.code
-            return seen
+            return
         self._trouble = None
         # INVARIANT: no decision on facts that nobody confirmed for `max_staleness_s`
         # (test_a_store_out_of_reach_for_too_long_ends_the_deciding).
         self._replica.fresh_until(began + self._max_staleness_s)
-        return token

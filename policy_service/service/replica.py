@@ -88,6 +88,11 @@ class Replica:
         return self._snapshot.revision
 
     @property
+    def place(self) -> tuple[int, str]:
+        """Where the snapshot stands in the chain of changes: revision and hash, as a store's version token has them."""
+        return self._snapshot.revision, self._snapshot.chain_hash
+
+    @property
     def failure(self) -> StoreError | None:
         """Why this replica decides nothing; None while it is sound."""
         return self._failure

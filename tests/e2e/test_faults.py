@@ -233,7 +233,6 @@ def assert_diverged(site: Site, server: Server) -> None:
     assert problem_code(site.write(server), 503) == "store_diverged"
 
 
-@pytest.mark.xfail(strict=False, reason="known fault, see docs/status.md: the running server does not always notice")
 def test_an_old_backup_under_a_running_server_stops_it(site: Site, tmp_path: Path) -> None:
     """It has seen a revocation that is not there any more, and does not forget it. A restart takes the backup."""
     backup = tmp_path / "backup.db"

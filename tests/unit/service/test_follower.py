@@ -66,6 +66,26 @@ def test_following_sees_what_others_commit(house: House) -> None:
     _run(house, scenario)
 
 
+def test_a_store_set_back_to_where_the_last_look_saw_it_is_noticed(house: House) -> None:
+    """The snapshot moved on in between, by a change this worker answered: it has seen what is not there any more."""
+
+    async def scenario() -> None:
+        follower = Follower(house.replica, house.store, interval_s=0.2)
+        task = asyncio.create_task(follower.run())
+        await _until(lambda: house.replica.revision == house.store.head())
+        seen = len(house.store.changes)
+        house.admin.put_user(TENANT, "acme", "ada")
+        await follower.catch_up()
+        assert house.replica.revision == seen + 1
+        del house.store.changes[seen:]
+        await _until(lambda: follower.trouble == "store_diverged")
+        with pytest.raises(StoreError, match="lack revision"):
+            house.replica.view()
+        task.cancel()
+
+    asyncio.run(scenario())
+
+
 def test_trouble_is_logged_once_and_passes(house: House, caplog: pytest.LogCaptureFixture) -> None:
     """The loop goes on; the code of the trouble can be seen until it is over."""
 
