@@ -8,9 +8,10 @@ from typing import Final
 
 from cel.expr import checked_pb2  # type: ignore[import-untyped]  # xds-protos ships no types
 from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError
 
 from policy_service.language.cel.guards import warn_unguarded
-from policy_service.language.cel.messages import report_checker
+from policy_service.language.cel.messages import report_checker, report_too_deep
 from policy_service.language.cel.places import Places
 from policy_service.language.cel.problems import Problem
 from policy_service.language.cel.schema import build_schema
@@ -82,5 +83,10 @@ class ConditionCompiler:
             return None
         packed, checked = any_pb2.Any(), checked_pb2.CheckedExpr()
         packed.ParseFromString(expression.serialize())
-        packed.Unpack(checked)
+        try:
+            packed.Unpack(checked)
+        except DecodeError:
+            # What the checker's own limit still lets through can be deeper, macros written out, than messages may be.
+            report_too_deep(text, places)
+            return None
         return checked

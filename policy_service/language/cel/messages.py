@@ -27,11 +27,15 @@ _OPTIONAL: Final = re.compile(r"\.\?|\[\?|[{,]\s*\?")
 _LOST: Final = re.compile("token recognition error")
 
 
+def report_too_deep(text: str, places: Places) -> None:
+    """The whole condition is too deep; nobody can say where it begins to be."""
+    places.report("cel-too-deep", "the condition is nested too deeply; split it into several rules", 0, len(text))
+
+
 def report_checker(errors: str, text: str, schema: Schema, places: Places) -> None:
     """Report every error of one failed check. At least one is reported, whatever the checker said."""
     if _TOO_DEEP.search(errors):
-        message = "the condition is nested too deeply; split it into several rules"
-        places.report("cel-too-deep", message, 0, len(text))
+        report_too_deep(text, places)
         return
     rewording = _Rewording(text, schema, places)
     lost = False
