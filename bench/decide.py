@@ -125,11 +125,10 @@ def key_text(key_id: str) -> str:
 
 
 def snapshot_of(program: Program, *more: Fact) -> Snapshot:
-    """All facts in one change."""
+    """All facts in one change; one of `more` stands in the place of its namesake."""
     snapshot = Snapshot(Programs(program))
-    effects = tuple(
-        Effect(fact.entity, fact.key(), None, msgspec.to_builtins(fact)) for fact in (*facts(program.digest), *more)
-    )
+    by_name = {(fact.entity, fact.key()): fact for fact in (*facts(program.digest), *more)}
+    effects = tuple(Effect(*name, None, msgspec.to_builtins(fact)) for name, fact in by_name.items())
     verifiers = {key: {"1": PEPPERS.verifier("p1", key_text(key)).hex()} for key in (SERVICE, USER)}
     sealed = canonical_text({"verifiers": verifiers})
     draft = ChangeDraft(action="bench.put", workspace=None, subject="", effects=effects, sealed=sealed)

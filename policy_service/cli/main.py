@@ -16,6 +16,7 @@ from policy_service.cli import (
     decide,
     key_import,
     keys,
+    ledger,
     peppers,
     policy_live,
     principals,
@@ -57,6 +58,7 @@ def build() -> typer.Typer:
         ("peppers", peppers.app),
         ("workspaces", workspaces.app),
         ("changes", changes.app),
+        ("ledger", ledger.app),
     ):
         app.add_typer(noun, name=name)
     return app

@@ -1,1 +1,4 @@
-"""Decision records, segments, Merkle tree, checkpoints (to come)."""
+"""The ledger: every decision on disk before it is answered, in an append-only log that shows any alteration.
+
+It knows files and hashes, not the database of facts: `service` brings the two together.
+"""

@@ -23,6 +23,9 @@ SCANNER: Final = r"\b[a-z]{2,10}_[0-9A-Za-z]{40}\b"
 """For secret scanners, whatever the prefix; RE2 reads it too. A hit with the right checksum is a key."""
 _KEY: Final = re.compile(r"([a-z]{2,10})_([0-9A-Za-z]{12})([0-9A-Za-z]{22})([0-9A-Za-z]{6})", re.ASCII)
 
+_PAIRS: Final = tuple(first + second for first in ALPHABET for second in ALPHABET)
+"""Two digits at a time: every key presented is checked, and digit by digit takes three times as long."""
+
 
 class ApiKeyText(msgspec.Struct, frozen=True):
     """The parts of a well-formed key. Well-formed does not mean known, valid or allowed anything."""
@@ -38,12 +41,9 @@ class ApiKeyText(msgspec.Struct, frozen=True):
 
 def checksum(text: str) -> str:
     """CRC-32 of ASCII text as six base62 digits, most significant first."""
-    number = zlib.crc32(text.encode("ascii"))
-    digits = []
-    for _ in range(CRC_LENGTH):
-        number, digit = divmod(number, 62)
-        digits.append(ALPHABET[digit])
-    return "".join(reversed(digits))
+    rest, low = divmod(zlib.crc32(text.encode("ascii")), len(_PAIRS))
+    high, middle = divmod(rest, len(_PAIRS))
+    return _PAIRS[high] + _PAIRS[middle] + _PAIRS[low]
 
 
 def format_api_key(prefix: str, key_id: str, secret: str) -> str:

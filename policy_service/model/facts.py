@@ -177,6 +177,23 @@ class ShadowBundle(Fact, frozen=True, kw_only=True):
     slot: Literal["shadow"] = "shadow"
 
 
+class LedgerShard(Fact, frozen=True, kw_only=True):
+    """One process's part of the ledger, from when it was opened. `size` and `root` once it is closed.
+
+    Args:
+        size: how many records it holds.
+        root: their RFC 6962 Merkle tree hash, 64 hexadecimal digits.
+    """
+
+    entity: ClassVar[str] = "ledger_shard"
+    key_fields: ClassVar[tuple[str, ...]] = ("id",)
+    id: str
+    opened_at: int
+    closed_at: int | None = None
+    size: int | None = None
+    root: str | None = None
+
+
 ENTITIES: dict[str, type[Fact]] = {
     fact.entity: fact
     for fact in (
@@ -192,5 +209,6 @@ ENTITIES: dict[str, type[Fact]] = {
         Bundle,
         ActiveBundle,
         ShadowBundle,
+        LedgerShard,
     )
 }

@@ -207,6 +207,17 @@ class ShadowBundles(Base):
     digest: Mapped[Name]
 
 
+class LedgerShards(Base):
+    """Rows of `facts.LedgerShard`."""
+
+    __tablename__ = "ledger_shards"
+    id: Mapped[Part]
+    opened_at: Mapped[Number]
+    closed_at: Mapped[Number | None]
+    size: Mapped[Number | None]
+    root: Mapped[Name | None]
+
+
 class BundleFiles(Base):
     """The text of bundles: a JSON object of path and text, so that one row is one bundle, whole or not there."""
 
@@ -272,6 +283,7 @@ TABLES: Final[Mapping[type[facts.Fact], Table]] = {
     facts.Bundle: _table(Bundles),
     facts.ActiveBundle: _table(ActiveBundles),
     facts.ShadowBundle: _table(ShadowBundles),
+    facts.LedgerShard: _table(LedgerShards),
 }
 """Where each entity is kept."""
 

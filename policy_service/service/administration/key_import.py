@@ -14,7 +14,7 @@ from policy_service.model.changes import Change, ChangeDraft
 from policy_service.model.errors import RequestError
 from policy_service.model.facts import ApiKey, SecretSlot, ServicePrincipal, User
 from policy_service.service.administration.desk import existing_workspace
-from policy_service.service.administration.keys import KeyAdministration, NewKey, _described
+from policy_service.service.administration.keys import KeyAdministration, NewKey, describe_key
 from policy_service.service.callers import Caller
 from policy_service.service.checks import shown
 from policy_service.service.discreet import Discreet
@@ -101,7 +101,7 @@ class KeyImport(KeyAdministration):
 
     def _as_key(self, workspace: str, key: KeyToImport) -> ApiKey:
         """Checked as far as that needs no facts. A key that is new has no id and no slot yet."""
-        described = _described(workspace, key.new, self._clock.now())
+        described = describe_key(workspace, key.new, self._clock.now())
         hashed = key.hashed
         if hashed is None:
             return described

@@ -74,7 +74,7 @@ class KeyAdministration(Desk):
         self._enter(caller, workspace)
         refuse_others(caller, workspace, (new.principal_kind, new.principal_id))
         now = self._clock.now()
-        made, text = self._mint(_described(workspace, new, now))
+        made, text = self._mint(describe_key(workspace, new, now))
         sealed = self._sealed(made, text)
 
         def plan(reader: FactReader) -> Planned[ApiKey]:
@@ -198,7 +198,7 @@ class KeyAdministration(Desk):
                 raise RequestError("unknown_scope", f"the active policy declares no scope {shown(scope)}{hint}")
 
 
-def _described(workspace: str, new: NewKey, now: int) -> ApiKey:
+def describe_key(workspace: str, new: NewKey, now: int) -> ApiKey:
     """The key asked for, checked as far as that needs no facts; without id and secret."""
     if not 1 <= len(new.scopes) <= MAX_SCOPES:
         raise RequestError("invalid_scopes", f"a key needs from 1 to {MAX_SCOPES} scopes")

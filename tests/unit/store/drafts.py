@@ -18,6 +18,7 @@ from policy_service.model.facts import (
     Fact,
     IpAllowlist,
     Key,
+    LedgerShard,
     Membership,
     Resource,
     RoleBinding,
@@ -130,6 +131,14 @@ facts = st.one_of(
     st.builds(Bundle, digest=ids, content_sha256=ids, published_at=numbers),
     st.builds(ActiveBundle, digest=ids),
     st.builds(ShadowBundle, digest=ids),
+    st.builds(
+        LedgerShard,
+        id=ids,
+        opened_at=numbers,
+        closed_at=_optional(numbers),
+        size=_optional(numbers),
+        root=_optional(texts),
+    ),
 )
 wishes = st.tuples(st.booleans(), facts)
 """Put this fact (True), or remove the one with its key."""

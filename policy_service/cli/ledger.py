@@ -1,0 +1,7 @@
+"""`ledger`: the log of decisions; each command stands in a file of its own, `ledger_<verb>.py`."""
+
+from __future__ import annotations
+
+from policy_service.cli.nouns import noun
+
+app = noun("The ledger, in which every decision is recorded: verify, query, replay, prove.")
