@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from policy_service.model.errors import StoreError
 
 LOCK_TIMEOUT_S: Final = 5.0
 """How long a writer waits for its turn before `store_locked`."""
+_LOCK_PAUSE_S: Final = 0.01
 _STATEMENT_TIMEOUT_S: Final = 60
 _IDLE_TIMEOUT_S: Final = 30
 _CONNECT_TIMEOUT_S: Final = 5
@@ -138,7 +140,7 @@ class _DatabaseFile:
             isolation_level=None,
         )
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            self._keep_journal(connection)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA trusted_schema = OFF")
@@ -146,6 +148,20 @@ class _DatabaseFile:
             connection.close()
             raise
         return connection
+
+    def _keep_journal(self, connection: sqlite3.Connection) -> None:
+        # For this one lock, which a fresh file needs once, SQLite does not wait: of several who open it at the same
+        # moment all but one are told that it is locked.
+        end = time.monotonic() + self._lock_timeout_s
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                    raise
+                time.sleep(_LOCK_PAUSE_S)
+            else:
+                return
 
     def connected(self, _connection: object, record: Any) -> None:
         record.info["file"] = self._identity()

@@ -7,6 +7,7 @@ import re
 import stat
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -16,11 +17,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, make_url
+from sqlalchemy import Engine, create_engine, inspect, make_url
 
 from policy_service.model.errors import StoreError
 from policy_service.store import Store, migrate
-from policy_service.store.engines import make_engine, parse_url, place_of
+from policy_service.store.engines import create_file, for_writing, make_engine, parse_url, place_of
 from policy_service.store.migrate import migrations_folder
 from policy_service.store.tables import Base
 from tests.databases import postgres_database, rows_of, run_sql
@@ -109,6 +110,25 @@ def test_two_migrations_at_once_are_one(empty_database_url: str) -> None:
         thread.join()
     assert failures == []
     Store.open(empty_database_url).close()
+
+
+def test_a_fresh_file_may_be_opened_by_many_at_once(tmp_path: Path) -> None:
+    """The first who writes to it changes its journal, and SQLite makes nobody wait for that."""
+    for number in range(40):
+        url = f"sqlite:///{tmp_path / f'{number}.db'}"
+        create_file(parse_url(url))
+        engines = [make_engine(parse_url(url)) for _ in range(4)]
+        together = threading.Barrier(len(engines))
+
+        def connect(engine: Engine, together: threading.Barrier = together) -> None:
+            together.wait()
+            with for_writing(engine).begin():
+                pass
+
+        with ThreadPoolExecutor(len(engines)) as pool:
+            list(pool.map(connect, engines))
+        for engine in engines:
+            engine.dispose()
 
 
 def test_a_database_file_is_private(sqlite_url: str) -> None:
