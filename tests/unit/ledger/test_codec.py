@@ -86,7 +86,7 @@ def test_a_record_in_another_spelling_is_not_canonical(line: bytes) -> None:
 def test_what_json_cannot_carry_is_an_error_and_never_a_line(value: object) -> None:
     record = a_record(request=a_request(resource=RecordedResource(type="t", id="i", attributes={"a": value})))
 
-    with pytest.raises(ValueError, match="JSON|surrogates"):
+    with pytest.raises(ValueError, match=r"JSON|surrogates"):
         encode_record(record)
     assert not is_canonical(record, b"")
 
