@@ -88,9 +88,12 @@ def _ends(key: ApiKey) -> dict[int | None, int]:
 
 
 class ResourceView:
-    """A registered resource. `known` and `unclaimed` are its reader's (see `AttributeReader`)."""
+    """A registered resource.
 
-    __slots__ = ("fact", "known", "unclaimed")
+    `known` and `unclaimed` are its reader's (see `AttributeReader`), `declared` belongs to `seen`.
+    """
+
+    __slots__ = ("declared", "fact", "known", "unclaimed")
 
     def __init__(self, fact: Resource) -> None:
         self.fact = fact
@@ -100,6 +103,7 @@ class ResourceView:
         """Drop what was read under another policy."""
         self.known: tuple[Any, ...] | None = None
         self.unclaimed: tuple[Any, ...] = ()
+        self.declared: dict[str, Any] | None = None
 
 
 class WorkspaceView:

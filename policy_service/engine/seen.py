@@ -1,0 +1,104 @@
+"""What a decision could look at, for its record: the facts of the key, its principal, the resource and the address.
+
+It is for reading. A replay derives it again from the snapshot and compares it; nothing is ever decided by it.
+
+INVARIANT: it never contradicts `explain` (test_seen: what was seen is what explanations show).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from policy_service.engine.snapshot import Snapshot
+from policy_service.engine.views import KeyView, ResourceView
+from policy_service.language.policy import Policy
+from policy_service.model.address import address_point, address_text
+from policy_service.model.decision import Decision
+from policy_service.model.request import Request
+
+_NOTHING: Final[dict[str, Any]] = {}
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """The facts, JSON-ready. Where no key was verified there are none: facts are those of the key's workspace.
+
+    Args:
+        key_scopes: of the key as issued.
+        teams, roles: of the user, in force for this resource, ancestors and inherited ones included; None for services.
+        registered: whether the resource is.
+        owner, attributes: the store's, where it is registered; of the attributes those that its type declares.
+        address: canonical text of a valid source address.
+        allowlist_network, key_network: the narrowest entry of the workspace's list and of the key's CIDRs that holds
+            the address, as it was entered; None where none does, no list is on, or the key has no CIDRs.
+    """
+
+    key_scopes: tuple[str, ...] | None = None
+    teams: tuple[str, ...] | None = None
+    roles: tuple[str, ...] | None = None
+    registered: bool | None = None
+    owner: str | None = None
+    attributes: dict[str, Any] | None = None
+    address: str | None = None
+    allowlist_network: str | None = None
+    key_network: str | None = None
+
+
+def seen(request: Request, snapshot: Snapshot, decision: Decision) -> Seen:
+    """What the snapshot that decided knew of this request.
+
+    Args:
+        decision: the one that was made on this very snapshot: it tells whether a key was verified.
+
+    Cost: about 1.5 µs, whatever the number of facts; nothing is copied.
+    """
+    text = request.source_ip
+    point = None if text is None else address_point(text)
+    address = None if text is None or point is None else _canonical(text, point)
+    key = None if decision.key_id is None else snapshot.keys[decision.key_id]
+    if key is None:
+        return Seen(address=address)
+    place = (request.resource.type, request.resource.id)
+    view = key.workspace.resources.get(place)
+    teams, roles = _standing(key, place)
+    owner, attributes = (None, None) if view is None else (view.fact.owner, _declared(view, snapshot))
+    allowed, own = _networks(key, point)
+    return Seen(key.scopes, teams, roles, view is not None, owner, attributes, address, allowed, own)
+
+
+def _standing(key: KeyView, place: tuple[str, str]) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    """Teams and roles of the key's user."""
+    if not key.is_user:
+        return None, None
+    grants = key.grants()
+    return grants.teams, grants.roles_on(place).names
+
+
+def _networks(key: KeyView, point: int | None) -> tuple[str | None, str | None]:
+    """The narrowest network around the address, of the workspace's list and of the key's CIDRs."""
+    if point is None:
+        return None, None
+    listed, own = key.workspace.allowlist, key.networks
+    return None if listed is None else listed.narrowest(point), None if own is None else own.narrowest(point)
+
+
+def _declared(view: ResourceView, snapshot: Snapshot) -> dict[str, Any]:
+    """The stored attributes that the policy declares, kept until the resource or the active bundle changes."""
+    if view.declared is None:
+        policy = snapshot.program.policy if snapshot.program else None
+        view.declared = _of_type(view, policy)
+    return view.declared
+
+
+def _of_type(view: ResourceView, policy: Policy | None) -> dict[str, Any]:
+    declared = policy.resources.get(view.fact.type) if policy else None
+    if declared is None:
+        return _NOTHING
+    names = {attribute.name for attribute in declared.attributes}
+    return {name: value for name, value in view.fact.attributes.items() if name in names}
+
+
+def _canonical(text: str, point: int) -> str:
+    """The canonical text of an address. The strict spelling of an IPv4 address is the only one there is."""
+    return text if ":" not in text else address_text(point)
