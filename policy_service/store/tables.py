@@ -15,7 +15,7 @@ from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, MetaData, T
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from policy_service.model import facts
-from policy_service.store.columns import Document, Flag, Name, Number, Part
+from policy_service.store.columns import Document, Flag, Name, Number, Part, Plain
 
 _NAMING: Final = {
     "pk": "pk_%(table_name)s",
@@ -139,16 +139,16 @@ class ApiKeys(Base):
     workspace: Mapped[Name]
     principal_kind: Mapped[Name]
     principal_id: Mapped[Name]
-    scopes: Mapped[Document]
-    slots: Mapped[Document]
+    scopes: Mapped[Plain]
+    slots: Mapped[Plain]
     created_at: Mapped[Number]
     # Nanoseconds of the year 9999 are past 64 bits: these two may be any instant, and are kept as exact JSON numbers.
-    not_before: Mapped[Document | None]
-    expires_at: Mapped[Document | None]
+    not_before: Mapped[Plain | None]
+    expires_at: Mapped[Plain | None]
     revoked_at: Mapped[Number | None]
     revoke_reason: Mapped[Name | None]
-    cidrs: Mapped[Document]
-    labels: Mapped[Document]
+    cidrs: Mapped[Plain]
+    labels: Mapped[Plain]
 
 
 class IpAllowlists(Base):
@@ -158,7 +158,7 @@ class IpAllowlists(Base):
     __table_args__ = (_of_workspace(),)
     workspace: Mapped[Part]
     enabled: Mapped[Flag]
-    entries: Mapped[Document]
+    entries: Mapped[Plain]
 
 
 class Resources(Base):

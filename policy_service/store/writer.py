@@ -107,7 +107,7 @@ def _row(entity: type[Fact], effect: Effect) -> dict[str, Any]:
 def _write(connection: Connection, statement: Executable, rows: dict[str, Any] | list[dict[str, Any]]) -> None:
     # PostgreSQL refuses what SQLite takes (NUL in text) and SQLite's driver fails on large numbers in its own way.
     values = [row.values() for row in ([rows] if isinstance(rows, dict) else rows)]
-    if any(isinstance(value, str) and "\0" in value for value in chain.from_iterable(values)):
+    if any("\0" in value for value in chain.from_iterable(values) if type(value) is str):
         raise StoreError("store_refused", "the database refused the change (a text holds NUL)")
     try:
         connection.execute(statement, rows)

@@ -71,7 +71,7 @@ class KeyImport(KeyAdministration):
                 described[index] = self._as_key(workspace, key)
             except RequestError as error:
                 wrong[index] = error
-        found = self._store.read(lambda reader: self._wrong_by_facts(reader, workspace, described))
+        found = self._store.read(lambda reader: self._wrong_by_facts(reader, workspace, described, described))
         return {**wrong, **found}
 
     def mint(self, workspace: str, keys: Iterable[KeyToImport]) -> list[Minted]:
@@ -89,9 +89,11 @@ class KeyImport(KeyAdministration):
         self._enter(caller, workspace)
         change = _draft(workspace, minted, note)
         keys = dict(enumerate(made.api_key for made in minted))
+        # An id that was drawn just now is nobody's; and if it were, the store would refuse it.
+        named = {index: keys[index] for index, made in enumerate(minted) if made.text is None}
 
         def plan(reader: FactReader) -> ChangeDraft:
-            for index, error in sorted(self._wrong_by_facts(reader, workspace, keys).items()):
+            for index, error in sorted(self._wrong_by_facts(reader, workspace, keys, named).items()):
                 raise RequestError(error.code, error.message, {"index": index}, status=error.status)
             return change
 
@@ -123,10 +125,10 @@ class KeyImport(KeyAdministration):
         return Minted(api_key=key, verifier=self._peppers.verifier(key.slots[0].pepper_id, text), text=text)
 
     def _wrong_by_facts(
-        self, reader: FactReader, workspace: str, keys: Mapping[int, ApiKey]
+        self, reader: FactReader, workspace: str, keys: Mapping[int, ApiKey], named: Mapping[int, ApiKey]
     ) -> dict[int, RequestError]:
         existing_workspace(reader, workspace)
-        return dict((*self._unknown_scopes(reader, keys), *_unknown_principals(reader, keys), *_taken(reader, keys)))
+        return dict((*self._unknown_scopes(reader, keys), *_unknown_principals(reader, keys), *_taken(reader, named)))
 
     def _unknown_scopes(self, reader: FactReader, keys: Mapping[int, ApiKey]) -> Iterator[tuple[int, RequestError]]:
         # Thousands of keys name a few sets of scopes.
