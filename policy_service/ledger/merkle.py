@@ -163,7 +163,7 @@ def subtree_root(leaves: Leaves, start: int = 0, end: int | None = None) -> byte
 
     Cost: one node hash a leaf.
     """
-    there = _leaf_hashes(leaves)
+    there = as_leaf_hashes(leaves)
     tree = Tree()
     tree.extend(there.between(start, len(there) if end is None else end))
     return tree.root()
@@ -180,7 +180,7 @@ def inclusion_proof(leaves: Leaves, index: int, size: int | None = None) -> list
 
     Cost: one node hash a leaf of the tree.
     """
-    there = _leaf_hashes(leaves)
+    there = as_leaf_hashes(leaves)
     start, end = 0, _checked_size(there, size)
     if not start <= index < end:
         raise ValueError(f"no leaf {index} in a tree of {end}")
@@ -206,7 +206,7 @@ def consistency_proof(leaves: Leaves, old_size: int, size: int | None = None) ->
 
     Cost: one node hash a leaf of the tree.
     """
-    there = _leaf_hashes(leaves)
+    there = as_leaf_hashes(leaves)
     start, end = 0, _checked_size(there, size)
     if not 0 <= old_size <= end:
         raise ValueError(f"no tree of {old_size} leaves within one of {end}")
@@ -299,7 +299,8 @@ def _split(count: int) -> int:
     return 1 << (count - 1).bit_length() - 1
 
 
-def _leaf_hashes(leaves: Leaves) -> LeafHashes:
+def as_leaf_hashes(leaves: Leaves) -> LeafHashes:
+    """The same leaf hashes, in whatever form they came."""
     return leaves if isinstance(leaves, LeafHashes) else LeafHashes(leaves)
 
 
