@@ -15,7 +15,7 @@ class Intervals:
     """An immutable set of points. Empty contains nothing.
 
     INVARIANT: membership equals that of any of the networks it was made of (test_intervals: membership); so does the
-    narrowest of them (test_intervals: the narrowest).
+    narrowest of them (test_the_narrowest_network_is_told).
     """
 
     __slots__ = ("_firsts", "_lasts", "_networks", "_pieces")

@@ -26,7 +26,7 @@ def canonical_text(value: Any) -> str:
 def canonical_plain(value: Any) -> bytes:
     """The UTF-8 of the same text, at a tenth of its cost, where there are no floats: those it would write otherwise.
 
-    INVARIANT: equals `canonical_text` of every value without floats (test_canonical: plain values).
+    INVARIANT: equals `canonical_text` of every value without floats (test_plain_values_have_one_canonical_form).
 
     Raises:
         UnicodeEncodeError: a text holds a lone surrogate.

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from policy_service.engine.intervals import Intervals
-from policy_service.model.address import Network, address_point, address_text, parse_network
+from policy_service.model.address import LAST_POINT, Network, address_point, address_text, parse_network
 from tests.oracle import addresses
 from tests.property.strategies import GOOD_IPS, ODD_IPS
 
@@ -115,3 +115,21 @@ def test_merged_intervals_contain_what_any_of_the_networks_does(cidrs: list[str]
             for edge in edges:
                 in_networks = any(edge in n for n in map(parse_network, cidrs) if isinstance(n, Network))
                 assert (edge in intervals) == in_networks
+
+
+NEARBY = st.one_of(
+    st.just("any"),
+    st.builds("10.0.0.{}/{}".format, st.integers(0, 7), st.integers(29, 32)),
+    st.sampled_from(["10.0.0.0/29", "10.0.0.4/30", "10.0.0.4", "10.0.0.4/32", "10.0.0.6/31", "2001:db8::/32", "::/1"]),
+)
+"""Some are spelled with host bits: those are not read."""
+
+
+@given(texts=st.lists(NEARBY, max_size=8))
+def test_the_narrowest_network_is_told(texts: list[str]) -> None:
+    """Of the networks around a point the smallest is told; of equal ones the first by text."""
+    intervals = Intervals.of_cidrs(texts)
+    networks = [(network, text) for text in texts if isinstance(network := parse_network(text), Network)]
+    for point in [*range((10 << 24) - 1, (10 << 24) + 10), 0, 1 << 32, LAST_POINT]:
+        around = [(network.last - network.first, text) for network, text in networks if point in network]
+        assert intervals.narrowest(point) == (min(around)[1] if around else None)

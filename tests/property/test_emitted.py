@@ -5,7 +5,8 @@ One policy with every condition of the pool, each on a resource type of its own,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from policy_service.engine.conditions.runtime import ITERATION_BUDGET
 from policy_service.engine.decide import decide
 from policy_service.engine.program import Program
 from policy_service.model.decision import Decision
-from policy_service.model.facts import ApiKey, Fact
+from policy_service.model.facts import (
+    ApiKey,
+    Fact,
+    Membership,
+    Resource,
+    RoleBinding,
+    SecretSlot,
+    ServicePrincipal,
+    Team,
+    User,
+    Workspace,
+)
 from policy_service.model.request import Credential, Request, ResourceRef
 from tests.property.condition_pool import EVERYWHERE, ON_PIPELINES
 from tests.property.drawing import coin, pick
@@ -32,6 +45,8 @@ SCOPES = {"things:use": {"on": [*TYPES, "plain"]}, "things:see": {"on": ["plain"
 GOOD_KEYS = ("servacme0000", "useracme0000", "endsacme0000")
 TOO_LONG = 10_001
 """More elements than the iteration budget of one evaluation."""
+PARTS = {"odd": slice(1, None, 2), "third": slice(None, None, 3)}
+LENGTHS = {"long": TOO_LONG, "half": 6_000}
 
 
 class Long(list[Any]):
@@ -80,12 +95,15 @@ def middle() -> list[dict[str, Any]]:
     return [{"check": "condition", "reason": "not_now", **check} for check in checks]
 
 
-def run_from_file(program: Program, path: Path) -> Callable[[Request, Any, int], Decision]:
+Decide = Callable[[Request, Any, int], Decision]
+
+
+def run_from_file(program: Program, path: Path) -> Decide:
     """The `decide` of the same text, compiled from a file. The names it is given are those the program was given."""
     path.write_text(program.source, encoding="utf-8")
     namespace = dict(program.decide.__globals__)
     exec(compile(program.source, str(path), "exec"), namespace)
-    found: Callable[[Request, Any, int], Decision] = namespace["decide"]
+    found: Decide = namespace["decide"]
     return found
 
 
@@ -156,19 +174,117 @@ def about(draw: st.DrawFn, world: World, resource_type: str) -> Request:
     )
 
 
-def test_the_text_run_from_a_file_is_the_program(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def program() -> Program:
+    """The policy, linked as ever."""
+    return program_of(render(everything()))
+
+
+@pytest.fixture(scope="module")
+def from_file(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Decide:
+    """The same text, run from a file."""
+    return run_from_file(program, tmp_path_factory.mktemp("emitted") / "emitted_policy.py")
+
+
+def test_the_text_run_from_a_file_is_the_program(program: Program, from_file: Decide) -> None:
     """What people are shown is what decides."""
-    program = program_of(render(everything()))
-    from_file = run_from_file(program, tmp_path / "emitted_policy.py")
 
     @settings(max_examples=70, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(questions())
     def compare(drawn: Questions) -> None:
         snapshot = snapshot_of(program, drawn.facts)
+        snapshot.settle()
         for request, now in drawn.asked:
             assert from_file(request, snapshot, now) == decide(request, snapshot, now)
 
     compare()
+
+
+MOODS = (
+    *(("right", turn) for turn in range(6)), ("long", 0), ("long", 1), ("half", 0), ("odd", 2), ("third", 0),
+    ("absent", 0), ("wrong", 0),
+)  # fmt: skip
+"""How all claims of a request are: the values of each type by turns, lists that use up the budget at once or together,
+every second or third claim alone, and what is no value of the type."""
+OWNERS = (None, "ada", "somebody")
+KEYS = {"ada": ("things:see", "things:use"), "bob": ("things:use",), "carl": ("things:use",), "dora": ("things:see",)}
+"""A user each, and the scopes of their key. `carl` holds no role; `dora`'s scope is not the one that is asked for."""
+
+
+def plain_facts() -> list[Fact]:
+    """A workspace without accidents: users with a role, with two, with none; a service."""
+    acme: dict[str, Any] = {"workspace": "acme"}
+    slots = (SecretSlot(number=1, pepper_id="p", created_at=0),)
+    roles = {"ada": ("operator",), "bob": ("operator", "viewer"), "dora": ("operator",)}
+    users = [User(**acme, id=name) for name in KEYS]
+    bindings = [
+        RoleBinding(**acme, id=f"{name}-{role}", role=role, user=name) for name in roles for role in roles[name]
+    ]
+    keys = [
+        ApiKey(
+            **acme, id=f"{name}00000000", principal_kind="user", principal_id=name, scopes=scopes, slots=slots,
+            created_at=0, expires_at=MOMENTS[-1] if name == "bob" else None,
+        )
+        for name, scopes in KEYS.items()
+    ]  # fmt: skip
+    service = ApiKey(
+        **acme, id="ci0000000000", principal_kind="service", principal_id="ci", scopes=("things:use",), slots=slots,
+        created_at=0, labels={"env": "prod"},
+    )  # fmt: skip
+    teams = [fact for name in ("core", "guild") for fact in (Team(**acme, id=name), member(name))]
+    places = [Resource(**acme, type="plain", id=f"x{at}", owner=owner) for at, owner in enumerate(OWNERS)]
+    return [Workspace(id="acme"), *users, ServicePrincipal(**acme, id="ci"), *teams, *bindings, *keys, *places, service]
+
+
+def member(team: str) -> Membership:
+    return Membership(workspace="acme", team=team, user="bob" if team == "guild" else "ada")
+
+
+def claims_in(declared: dict[str, tuple[str, Any]], mood: str, turn: int) -> dict[str, Any]:
+    """Every declared name in this mood."""
+    if mood == "absent":
+        return {}
+    names = list(declared)[PARTS.get(mood, slice(None))]
+    return {name: claim(declared[name][0], mood, turn) for name in names}
+
+
+def claim(kind: str, mood: str, turn: int) -> Any:
+    element = kind.removeprefix("list(").removesuffix(")")
+    values = ("secret", "things:use", *RIGHT["string"]) if element == "string" and element != kind else RIGHT[element]
+    value, other = values[turn % len(values)], values[(turn + 1) % len(values)]
+    if mood == "wrong":
+        return WRONG[element][0]
+    if element == kind:
+        return value
+    if mood in LENGTHS:
+        return Long([value] * LENGTHS[mood])
+    return [value, other][: (turn + 1) % 3]
+
+
+def every_question() -> Iterator[tuple[Request, int]]:
+    """Each type, each mood of attributes and of context; keys, owners, moments and addresses by turns."""
+    keys = [*(f"{name}00000000" for name in KEYS), "ci0000000000"]
+    for number, (name, mood, context) in enumerate(product((*TYPES, "plain"), MOODS, MOODS)):
+        claimed = claims_in(ATTRIBUTES["pipeline"], *mood)
+        resource = ResourceRef(name, f"x{number // 2 % 3}", "acme", OWNERS[number % 3], claimed)
+        address = (None, "10.1.2.3", "2001:db8::1", "nonsense")[number % 4]
+        request = Request(
+            Credential("verified", keys[number % 5], 1), "things:use", resource, address, claims_in(CONTEXT, *context)
+        )
+        yield request, MOMENTS[number % len(MOMENTS)] + number % 2
+
+
+@pytest.mark.parametrize("budget", [ITERATION_BUDGET, 0])
+def test_every_line_of_the_text_is_the_program(program: Program, from_file: Decide, budget: int) -> None:
+    """Each condition with values of every type, none and wrong ones; and with no iteration to spend."""
+    snapshot = snapshot_of(program, plain_facts())
+    snapshot.settle()
+    names = (program.decide.__globals__, from_file.__globals__)  # type: ignore[attr-defined]  # functions have them
+    with pytest.MonkeyPatch.context() as patch:
+        for name in names:
+            patch.setitem(name, "ITERATION_BUDGET", budget)
+        for request, now in every_question():
+            assert from_file(request, snapshot, now) == decide(request, snapshot, now)
 
 
 def test_a_traceback_shows_the_generated_line() -> None:

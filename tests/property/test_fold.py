@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from policy_service.engine.decide import decide
 from policy_service.engine.explain import explain
+from policy_service.engine.program import Program
 from policy_service.engine.snapshot import Snapshot
 from policy_service.model.canonical import canonical_text
 from policy_service.model.changes import GENESIS_HASH, Change, ChangeDraft, Effect, chain
@@ -145,6 +146,39 @@ def test_a_change_that_cannot_be_read_stops_with_store_diverged(what: str) -> No
         snapshot.apply(chain(draft, revision=1, at=0, actor="local:0", previous_hash=GENESIS_HASH))
     assert raised.value.code == "store_diverged"
     assert (snapshot.revision, list(snapshot.facts())) == (0, [])
+
+
+@given(cases(max_requests=1), st.data())
+def test_a_change_that_tells_another_past_stops_with_store_diverged(case: Case, data: st.DataObject) -> None:
+    """Its chain is whole and its effects are not of these facts: nothing of it is taken."""
+    feed = Feed()
+    feed.put(*case.world.facts)
+    snapshot = fold(feed.changes)
+    there = data.draw(st.sampled_from(case.world.facts))
+    again = Effect(there.entity, there.key(), None, msgspec.to_builtins(there))
+    draft = ChangeDraft(action="test.put", workspace=None, subject="test", effects=(again,))
+    with pytest.raises(StoreError) as raised:
+        snapshot.apply(chain(draft, revision=2, at=0, actor="local:0", previous_hash=snapshot.chain_hash))
+    assert raised.value.code == "store_diverged"
+    assert snapshot.revision == 1
+
+
+def test_a_source_that_gives_another_program_is_not_believed() -> None:
+    """Else a policy would decide that nobody activated."""
+    kinds = ({"thing": {"resource": "thing", "default": default}} for default in ("allow", "deny"))
+    wanted, other = (program_of(policy_files(BUILT_IN, kind)) for kind in kinds)
+
+    class Liar:
+        def program(self, digest: str) -> Program:
+            assert digest == wanted.digest
+            return other
+
+    snapshot = Snapshot(Liar())
+    feed = Feed()
+    snapshot.apply(feed.put(*activation(wanted)))
+    with pytest.raises(StoreError) as raised:
+        snapshot.settle()
+    assert (raised.value.code, snapshot.is_settled) == ("bundle_damaged", False)
 
 
 @given(st.dictionaries(st.integers(1, 3), st.binary(max_size=4)), st.sets(st.integers(1, 3), min_size=1))

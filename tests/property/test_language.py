@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_service.engine.link import compile_policy
+from policy_service.language.graphs import cycles
 from policy_service.language.load import Loaded, load, load_policy
 from policy_service.model.spans import Diagnostic
 from tests.property.drawing import pick
-from tests.property.policies import documents, render
+from tests.property.policies import Documents, documents, render
 
 ROOT = Path(__file__).parents[2]
 Files = dict[str, str]
@@ -204,6 +206,50 @@ def test_the_digest_names_the_meaning_not_the_text(drawn: dict[str, dict[str, ob
     cosmetic = data.draw(st.sampled_from(COSMETICS))
     changed = {name: cosmetic(text) for name, text in render(described).items()}
     assert load_policy(changed).digest == load_policy(files).digest
+
+
+@given(documents(), st.data())
+def test_networks_are_the_addresses_in_them(drawn: dict[str, dict[str, object]], data: st.DataObject) -> None:
+    """However they are cut, in any order, one inside another."""
+    halves = ["10.0.0.0/9", "10.128.0.0/9", "10.3.0.0/16", "10.128.0.0/10"]
+    cut = data.draw(st.permutations(halves))
+    whole, parts = ({**drawn, "networks.yaml": {"networks": {"n": cidrs}}} for cidrs in (["10.0.0.0/8"], cut))
+    for either in (whole, parts):
+        either["networks.yaml"]["networks"] |= drawn["networks.yaml"]["networks"]  # type: ignore[operator]
+    assert load_policy(render(whole)).digest == load_policy(render(parts)).digest
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.sets(st.sampled_from("abcdefg"), max_size=3)))
+def test_cycles_are_found_where_a_name_reaches_itself(graph: dict[str, set[str]]) -> None:
+    """Each told is one, as short as can be; and each name that reaches itself is in the knot of one that is told."""
+    found = cycles({name: sorted(targets) for name, targets in graph.items()})
+    for way in found:
+        assert way[0] == way[-1]
+        assert len(set(way)) == len(way) - 1
+        assert all(target in graph[name] for name, target in pairwise(way))
+    reach = {name: reached(graph, name) for name in graph}
+    told = {name for way in found for name in reach[way[0]] if way[0] in reach.get(name, ())}
+    assert told == {name for name in graph if name in reach[name]}
+
+
+def reached(graph: dict[str, set[str]], start: str) -> set[str]:
+    """What can be reached in one step or more, the slow way."""
+    found: set[str] = set()
+    while new := {target for name in (start, *found) for target in graph.get(name, ()) if target in graph} - found:
+        found |= new
+    return found
+
+
+MAPPINGS = {"scopes.yaml": "scopes", "roles.yaml": "roles", "networks.yaml": "networks", "context.yaml": "context"}
+
+
+@given(documents(), st.sampled_from(sorted(MAPPINGS)), st.sampled_from(["3", "[a]", "x", "{a: [b]}", "{a: 3}"]))
+def test_what_stands_for_a_mapping_is_told_at_its_place(drawn: Documents, file: str, instead: str) -> None:
+    """A number, a list, a word where names and their fields belong."""
+    files = {**render(drawn), file: f"{MAPPINGS[file]}: {instead}\n"}
+    loaded = load(files)
+    assert loaded.policy is None
+    assert any(found.span.file == file for found in loaded.diagnostics)
 
 
 def with_descriptions(scopes: object) -> object:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from policy_service.model.api_key import ALPHABET, format_api_key, key_form, parse_api_key
+from policy_service.model.canonical import canonical_plain, canonical_text
 from policy_service.model.errors import PolicyErrors, RequestError
 from policy_service.model.instants import MAX_NS, MIN_NS, format_rfc3339, parse_rfc3339
 from policy_service.model.names import RESOURCE_ID, split_resource
@@ -19,6 +21,12 @@ BASE62 = st.text(ALPHABET, min_size=12, max_size=12)
 SECRETS = st.text(ALPHABET, min_size=22, max_size=22)
 PREFIXES = st.text("abcdefghijklmnopqrstuvwxyz", min_size=2, max_size=10)
 INSTANTS = st.integers(MIN_NS, MAX_NS)
+TEXTS = st.text(st.characters(codec="utf-8"))
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXTS,
+    lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner),
+    max_leaves=12,
+)
 
 
 @given(PREFIXES, BASE62, SECRETS)
@@ -49,6 +57,8 @@ def test_other_text_is_no_key(text: str) -> None:
     assert parse_api_key(text) is None
 
 
+@example(1_500_000_000)
+@example(MAX_NS)
 @given(INSTANTS)
 def test_an_instant_reads_as_it_was_written(instant: int) -> None:
     """To the nanosecond, over ten thousand years."""
@@ -80,6 +90,9 @@ def test_what_is_nearly_an_instant_is_none(text: str) -> None:
     assert parse_rfc3339(text) is None
 
 
+@example("a:b:c")
+@example("a:")
+@example(":b")
 @given(st.text("ab:-/ A9", max_size=8))
 def test_a_resource_is_split_at_the_first_colon(text: str) -> None:
     """Or is none, where a half is not a name of its kind."""
@@ -114,6 +127,20 @@ def test_errors_list_every_diagnostic_in_reading_order(found: list[Diagnostic]) 
     assert list(error.diagnostics) == sorted(found, key=Diagnostic.sort_key)
     assert str(error) == "\n".join(map(str, error.diagnostics))
     assert error.message.startswith(f"the rule files have {len(found)} error")
+
+
+@given(PLAIN)
+def test_plain_values_have_one_canonical_form(value: Any) -> None:
+    """The fast way gives the same bytes: integers of any size, control characters, members in any order."""
+    assert canonical_plain(value).decode() == canonical_text(value)
+
+
+@given(st.builds(Span, file=st.text(max_size=3), line=st.integers(1, 9), end_column=st.integers(1, 9)), st.text())
+def test_a_diagnostic_s_document_is_all_of_it(span: Span, message: str) -> None:
+    """For editors: nothing of it is left out."""
+    document = Diagnostic("x", message, span, "$.a", "warning").document()
+    place = {name: document.pop(name) for name in Span.__struct_fields__}
+    assert Diagnostic(**document, span=Span(**place)) == Diagnostic("x", message, span, "$.a", "warning")
 
 
 def test_errors_of_requests_and_missing_values_say_what_they_are() -> None:

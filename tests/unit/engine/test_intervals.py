@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_service.engine.intervals import Intervals
-from policy_service.model.address import LAST_POINT, Network, parse_network
+from policy_service.model.address import LAST_POINT, Network
 
 small_networks = st.lists(
     st.tuples(st.integers(0, 40), st.integers(0, 12)).map(lambda pair: Network(pair[0], sum(pair), "")), max_size=6
@@ -42,21 +42,3 @@ def test_cidrs_of_both_families_share_one_line() -> None:
 def test_unreadable_cidr_contains_nothing() -> None:
     """A CIDR that ought not to be in the facts keeps the door shut."""
     assert 0 not in Intervals.of_cidrs(["0.0.0.0/0", "nonsense"])
-
-
-cidrs = st.one_of(
-    st.just("any"),
-    st.builds("10.0.0.{}/{}".format, st.integers(0, 7), st.integers(29, 32)),
-    st.sampled_from(["10.0.0.0/29", "10.0.0.4/30", "10.0.0.4", "10.0.0.4/32", "10.0.0.6/31", "2001:db8::/32", "::/1"]),
-)
-"""Some are spelled with host bits: those are not read."""
-
-
-@given(texts=st.lists(cidrs, max_size=8))
-def test_the_narrowest(texts: list[str]) -> None:
-    """Of the networks around a point the smallest is told; of equal ones the first by text."""
-    intervals = Intervals.of_cidrs(texts)
-    networks = [(network, text) for text in texts if isinstance(network := parse_network(text), Network)]
-    for point in [*range((10 << 24) - 1, (10 << 24) + 10), 0, 1 << 32, LAST_POINT]:
-        around = [(network.last - network.first, text) for network, text in networks if point in network]
-        assert intervals.narrowest(point) == (min(around)[1] if around else None)
