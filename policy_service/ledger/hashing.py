@@ -1,0 +1,104 @@
+"""The leaf hashes of a shard's records, in a file beside each segment, and the tree over all of them.
+
+They are made from the records' files, beside the writing: whoever decides does not wait for them.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Final
+
+from policy_service.ledger.layout import FILE_MODE, Segment, first_segment
+from policy_service.ledger.merkle import HASH_BYTES, Buffer, LeafHashes, Tree, leaf_hashes
+from policy_service.model.errors import StoreError
+
+CHUNK: Final = 1 << 18
+"""Bytes taken at a time: more than any record has, and little enough for other threads to get their turn."""
+
+DAMAGED: Final = "ledger_damaged"
+
+
+class ShardTree:
+    """The tree over a shard's records as far as they were taken, from the first. Taking writes the `.hashes` files.
+
+    After an error the same call may be made again: what was taken stays, and nothing is taken twice.
+
+    Attributes:
+        tree: of all records taken.
+        segment, taken: the segment that is being taken, and how many of its bytes were.
+    """
+
+    def __init__(self, folder: Path, shard: str) -> None:
+        self.tree = Tree()
+        self.segment = first_segment(folder, shard)
+        self.taken = 0
+        self._before = 0
+
+    def take(self, end: int | None = None) -> None:
+        """Take the records of the segment up to the byte `end`, where a record ends; None: all there are.
+
+        Raises:
+            OSError: a file cannot be read or written.
+            StoreError: `ledger_damaged`: there are no whole records up to there.
+
+        Cost: about 2 µs a record.
+        """
+        with self.segment.plain.open("rb") as records, self._hashes() as hashes:
+            size = os.fstat(records.fileno()).st_size if end is None else end
+            while self.taken < size:
+                records.seek(self.taken)
+                chunk = records.read(min(CHUNK, size - self.taken))
+                self._take(chunk[: chunk.rfind(b"\n") + 1], hashes)
+
+    def take_hashes(self) -> None:
+        """Take a sealed segment's hashes as they are: its records were compared with them before it was sealed.
+
+        Raises:
+            OSError: there are none.
+            StoreError: `ledger_damaged`: the file is cut short.
+        """
+        leaves = self.segment.hashes.read_bytes()
+        if len(leaves) % HASH_BYTES:
+            raise damaged(self.segment.hashes, "is cut short")
+        self.tree.extend(LeafHashes(leaves).between(0, len(leaves) // HASH_BYTES))
+
+    def next_segment(self) -> None:
+        """Go on with the segment after this one."""
+        self.segment, self.taken, self._before = self.segment.next(), 0, self.tree.size
+
+    def _take(self, whole: bytes, hashes: IO[bytes]) -> None:
+        if not whole:
+            raise damaged(self.segment.plain, f"has no whole record at byte {self.taken}")
+        found = leaf_hashes(whole[:-1].split(b"\n"))
+        hashes.write(b"".join(found))
+        hashes.flush()
+        self.tree.extend(found)
+        self.taken += len(whole)
+
+    def _hashes(self) -> IO[bytes]:
+        """The file of hashes, cut to those that are taken: others are of an attempt that failed."""
+        descriptor = os.open(self.segment.hashes, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
+        file = os.fdopen(descriptor, "wb")
+        file.truncate((self.tree.size - self._before) * HASH_BYTES)
+        file.seek(0, os.SEEK_END)
+        return file
+
+
+def mapped_leaves(parts: Iterable[Segment]) -> LeafHashes:
+    """The leaf hashes of segments, where they lie: not in memory. Raises OSError; ValueError for a file cut short."""
+    return LeafHashes(*(_mapped(segment.hashes) for segment in parts))
+
+
+def _mapped(path: Path) -> Buffer:
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            return b""  # no memory can be mapped of nothing
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def damaged(path: Path, trouble: str) -> StoreError:
+    """A file of the ledger is not what this process left there."""
+    return StoreError(DAMAGED, f"`{path.name}` {trouble}; run `ledger verify`, and restore it from a backup")
