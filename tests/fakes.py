@@ -13,6 +13,7 @@ from policy_service.model.change_query import ChangeQuery, ChangesFound
 from policy_service.model.changes import GENESIS_HASH, Change, ChangeDraft, Effect, chain
 from policy_service.model.errors import StoreError
 from policy_service.model.facts import ENTITIES, Fact, Key
+from policy_service.service.groups import Group
 
 F = TypeVar("F", bound=Fact)
 T = TypeVar("T")
@@ -213,15 +214,51 @@ class CountingIds:
 
 
 class RecordingSink:
-    """Keeps what it is given; `broken` makes it refuse."""
+    """Keeps what it is given; `broken` makes it refuse, as a ledger does whose disk is full."""
 
     def __init__(self) -> None:
         self.decided: list[Any] = []
         self.calls = 0
         self.broken: StoreError | None = None
 
-    def record(self, decided: Sequence[Any]) -> None:
+    def record(self, decided: Sequence[Any]) -> Group:
+        group = Group()
+        group.settle(self.broken)
+        if self.broken is None:
+            self.calls += 1
+            self.decided.extend(decided)
+        return group
+
+
+class MemoryLog:
+    """A RecordLog in memory. `broken` makes it refuse; `is_slow` makes `sync` wait for `go`."""
+
+    def __init__(self) -> None:
+        self.writes: list[list[bytes]] = []
+        self.synced = 0
+        self.broken: Exception | None = None
+        self.soon: str | None = None
+        self.is_slow = False
+        self.go = threading.Event()
+
+    def append(self, lines: Sequence[bytes]) -> None:
+        self.probe()
+        self.writes.append(list(lines))
+
+    def sync(self) -> None:
+        count = len(self.writes)
+        if self.is_slow:
+            assert self.go.wait(10), "nobody let the disk go on"
+        self.probe()
+        self.synced = count
+
+    def probe(self) -> None:
         if self.broken is not None:
             raise self.broken
-        self.calls += 1
-        self.decided.extend(decided)
+
+    def warning(self) -> str | None:
+        return self.soon
+
+    def lines(self) -> list[bytes]:
+        """Everything written so far."""
+        return [line for write in self.writes for line in write]

@@ -30,6 +30,7 @@ from policy_service.model.request import ResourceRef
 from policy_service.service.callers import Caller
 from policy_service.service.decisions import Answered, Ask, Decisions
 from policy_service.service.follower import Follower
+from policy_service.service.groups import Held
 from policy_service.service.replica import Replica, refuse_unknown_revision, stale
 from policy_service.service.services import Services
 
@@ -100,17 +101,42 @@ class DecisionPoint:
         wanted = question.ask.min_revision
         return wanted is None or wanted <= self._replica.revision
 
-    def reply(self, question: Question) -> Reply:
-        """Decide, record and answer. Raises StoreError where that is not possible."""
+    def reply(self, question: Question) -> Held[Reply]:
+        """Decide, and hold the answer until it is recorded. Raises StoreError where it cannot be decided."""
         if question.explain:
-            answered, explanation = self._decisions.explain(question.caller, question.ask)
+            explained = self._decisions.explain(question.caller, question.ask)
+            answered, explanation = explained.held
             document = decision_document(answered, question.ask.scope)
             document["checks"] = [_check_document(check) for check in explanation.checks]
-        else:
-            answered = self._decisions.decide(question.caller, question.ask)
-            document = decision_document(answered, question.ask.scope)
-        self._meters.decided(answered.decision)
-        return json_reply(document)
+            return self._counted(explained.holding(json_reply(document)), (answered,))
+        decided = self._decisions.decide(question.caller, question.ask)
+        reply = json_reply(decision_document(decided.held, question.ask.scope))
+        return self._counted(decided.holding(reply), (decided.held,))
+
+    def final(self, held: Held[Reply], incoming: Incoming) -> Reply:
+        """What is sent when the group of an answer is settled: the answer, or why there is none."""
+        try:
+            return held.value()
+        except StoreError as error:
+            return self.refusal(incoming, error)
+
+    async def released(self, held: Held[Reply], incoming: Incoming) -> Reply:
+        """What is sent, once its group is settled."""
+        try:
+            return await held.released()
+        except StoreError as error:
+            return self.refusal(incoming, error)
+
+    def _counted(self, held: Held[Reply], answers: Iterable[Answered | PolicyServiceError]) -> Held[Reply]:
+        """The same; its decisions are counted once they are recorded: without a record there was none."""
+
+        def count() -> None:
+            for answer in answers if held.group.failure is None else ():
+                if isinstance(answer, Answered):
+                    self._meters.decided(answer.decision)
+
+        held.group.then(count)
+        return held
 
     def batch(self, incoming: Incoming) -> Batch:
         """Let the caller in and read its questions, each by itself. Raises as `question` does."""
@@ -121,20 +147,21 @@ class DecisionPoint:
         items = tuple(_batch_item(item, incoming.trace) for item in envelope.requests)
         return Batch(caller, items, tuple(_item_id(item) for item in envelope.requests))
 
-    def batch_reply(self, batch: Batch, troubles: Mapping[int, PolicyServiceError]) -> Reply:
-        """Decide, record and answer what can be decided, on one snapshot at one instant.
+    def batch_reply(self, batch: Batch, troubles: Mapping[int, PolicyServiceError]) -> Held[Reply]:
+        """Decide what can be decided, on one snapshot at one instant, and hold the answer until all is recorded.
 
         Args:
             troubles: by revision that an item asks for: why it cannot be had.
         """
         fates = [self._fate(item, troubles) for item in batch.items]
         asks = [fate for fate in fates if isinstance(fate, Ask)]
-        answers = iter(self._decisions.decide_batch(batch.caller, asks) if asks else [])
+        decided = self._decisions.decide_batch(batch.caller, asks) if asks else Held([])
+        answers = iter(decided.held)
         results = [
-            self._result(fate, next(answers), name) if isinstance(fate, Ask) else _failure(fate, name)
+            _result(fate, next(answers), name) if isinstance(fate, Ask) else _failure(fate, name)
             for fate, name in zip(fates, batch.ids, strict=True)
         ]
-        return json_reply({"results": results})
+        return self._counted(decided.holding(json_reply({"results": results})), decided.held)
 
     def refusal(self, incoming: Incoming, error: PolicyServiceError) -> Reply:
         """The answer that tells an error."""
@@ -149,26 +176,27 @@ class DecisionPoint:
             return troubles.get(item.min_revision, item)
         return item
 
-    def _result(self, ask: Ask, answer: Answered | PolicyServiceError, name: str | None) -> dict[str, Any]:
-        if not isinstance(answer, Answered):
-            return _failure(answer, name)
-        self._meters.decided(answer.decision)
-        document = decision_document(answer, ask.scope)
-        return document if name is None else {"id": name, **document}
+
+def _result(ask: Ask, answer: Answered | PolicyServiceError, name: str | None) -> dict[str, Any]:
+    if not isinstance(answer, Answered):
+        return _failure(answer, name)
+    document = decision_document(answer, ask.scope)
+    return document if name is None else {"id": name, **document}
 
 
-def answer_decide(point: DecisionPoint, incoming: Incoming) -> Reply | None:
+def answer_decide(point: DecisionPoint, incoming: Incoming) -> Held[Reply] | None:
     """The answer to `POST /decide`, errors included; None where it must wait for newer facts first.
 
-    Whoever received the bytes: the same question gets the same answer from here.
+    Whoever received the bytes: the same question gets the same answer from here. It is sent when its group is
+    settled, and then it is what `point.final` makes of it.
     """
     try:
         question = point.question(incoming)
         if not point.is_ready_for(question):
             return None
-        return point.reply(question).with_headers(point.entrance.notices(incoming))
+        return _noticed(point, incoming, point.reply(question))
     except PolicyServiceError as error:
-        return point.refusal(incoming, error)
+        return Held(point.refusal(incoming, error))
 
 
 async def answer_decide_later(point: DecisionPoint, follower: Follower, incoming: Incoming) -> Reply:
@@ -177,9 +205,10 @@ async def answer_decide_later(point: DecisionPoint, follower: Follower, incoming
         await follower.reach(point.question(incoming).ask.min_revision)
         # INVARIANT: the caller is judged on facts no older than the decision's: it is let in anew
         # (test_a_caller_is_judged_on_the_facts_it_asked_for).
-        return point.reply(point.question(incoming)).with_headers(point.entrance.notices(incoming))
+        held = _noticed(point, incoming, point.reply(point.question(incoming)))
     except PolicyServiceError as error:
         return point.refusal(incoming, error)
+    return await point.released(held, incoming)
 
 
 async def answer_batch(point: DecisionPoint, services: Services, incoming: Incoming) -> Reply:
@@ -189,9 +218,15 @@ async def answer_batch(point: DecisionPoint, services: Services, incoming: Incom
         troubles = await _reach(services, batch.revisions())
         # INVARIANT: as in `answer_decide_later`.
         point.entrance.admit(incoming, DECISIONS_EVALUATE)
-        return point.batch_reply(batch, troubles).with_headers(point.entrance.notices(incoming))
+        held = _noticed(point, incoming, point.batch_reply(batch, troubles))
     except PolicyServiceError as error:
         return point.refusal(incoming, error)
+    return await point.released(held, incoming)
+
+
+def _noticed(point: DecisionPoint, incoming: Incoming, held: Held[Reply]) -> Held[Reply]:
+    """The same, with the headers for those who used the older header."""
+    return held.holding(held.held.with_headers(point.entrance.notices(incoming)))
 
 
 async def _reach(services: Services, revisions: Iterable[int]) -> dict[int, PolicyServiceError]:

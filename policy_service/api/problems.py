@@ -68,5 +68,5 @@ def _headers(status: int, error: PolicyServiceError) -> Headers:
         return (("www-authenticate", service_challenge(error.code, error.details.get("scope"))),)
     if status == 503 and error.code not in _FOR_GOOD:
         return (("retry-after", str(error.details.get("retry_after_s", RETRY_AFTER_S))),)
-    # The rest of an oversized body is not worth reading.
-    return (("connection", "close"),) if status == 413 else ()
+    # The rest of an oversized body is not worth reading; a request too large to be recorded was read to its end.
+    return (("connection", "close"),) if status == 413 and error.code != "request_too_large" else ()

@@ -39,8 +39,10 @@ def add_decide_routes(app: FastAPI, site: Site, security: list[Json]) -> None:
     """`POST /decide` and `POST /decide/batch`."""
 
     async def decided(incoming: Incoming) -> Reply:
-        reply = answer_decide(site.point, incoming)
-        return reply or await answer_decide_later(site.point, site.services.follower, incoming)
+        held = answer_decide(site.point, incoming)
+        if held is None:
+            return await answer_decide_later(site.point, site.services.follower, incoming)
+        return await site.point.released(held, incoming)
 
     async def decide(request: Request) -> Response:
         return await site.serve(request, lambda incoming: site.timed(DECIDE, decided(incoming)), DECISIONS_EVALUATE)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
 from policy_service.engine.decide import decide
 from policy_service.engine.explain import explain
+from policy_service.engine.seen import seen
 from policy_service.engine.snapshot import Snapshot
 from policy_service.model.decision import Decision, Explanation
 from policy_service.model.errors import PolicyServiceError, RequestError, StoreError
@@ -16,8 +17,10 @@ from policy_service.model.request import UNKNOWN, Credential, Request, ResourceR
 from policy_service.service.callers import Caller
 from policy_service.service.credentials import Credentials
 from policy_service.service.discreet import Discreet
+from policy_service.service.groups import Held
 from policy_service.service.key_uses import KeyUses
 from policy_service.service.ports import Clock, Decided, DecisionSink, IdSource
+from policy_service.service.recording import refuse_too_large
 from policy_service.service.replica import Replica
 
 
@@ -45,11 +48,20 @@ class Ask(Discreet, frozen=True, kw_only=True):
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision with its name; it is recorded."""
+    """A decision with its name. It may be told once it is recorded."""
 
     decision_id: str
     decision: Decision
     id: str | None = None
+
+
+class _Asked(NamedTuple):
+    """A question whose key was checked. `fingerprint`: of a presented key that the caller cannot know of."""
+
+    caller: Caller
+    ask: Ask
+    request: Request
+    fingerprint: str | None
 
 
 class Decisions:
@@ -74,47 +86,46 @@ class Decisions:
         self._ids = ids
         self._sink = sink
 
-    def decide(self, caller: Caller, ask: Ask) -> Answered:
-        """Decide and record one request.
+    def decide(self, caller: Caller, ask: Ask) -> Held[Answered]:
+        """Decide one request and have it recorded: the answer is held until it is.
 
         Raises:
-            RequestError: 400 `revision_unknown`.
-            StoreError: facts, pepper or sink not available; there is no answer then, never an allow.
+            RequestError: 400 `revision_unknown`, 413 `request_too_large`.
+            StoreError: facts or pepper not available; there is no answer then, never an allow.
         """
         self._replica.reach(ask.min_revision, self._clock)
         decided = self._decided(caller, ask, self._replica.view(), self._clock.now())
-        self._sink.record((decided,))
-        return _answered(decided)
+        return Held(_answered(decided), self._sink.record((decided,)))
 
-    def explain(self, caller: Caller, ask: Ask) -> tuple[Answered, Explanation]:
-        """Decide, record and explain one request. Raises as `decide` does."""
+    def explain(self, caller: Caller, ask: Ask) -> Held[tuple[Answered, Explanation]]:
+        """Decide and explain one request and have it recorded. Raises as `decide` does."""
         self._replica.reach(ask.min_revision, self._clock)
         snapshot = self._replica.view()
         now = self._clock.now()
-        request = self._request(caller, ask, snapshot)
-        explanation = explain(request, snapshot, now)
-        decided = self._wrap(caller, ask, request, explanation.decision, explained=True)
-        self._sink.record((decided,))
-        return _answered(decided), explanation
+        asked = self._asked(caller, ask, snapshot)
+        explanation = explain(asked.request, snapshot, now)
+        decided = self._wrap(asked, snapshot, explanation.decision, explained=True)
+        return Held((_answered(decided), explanation), self._sink.record((decided,)))
 
-    def decide_batch(self, caller: Caller, asks: Sequence[Ask]) -> list[Answered | PolicyServiceError]:
-        """Decide and record several requests on one snapshot at one instant.
+    def decide_batch(self, caller: Caller, asks: Sequence[Ask]) -> Held[list[Answered | PolicyServiceError]]:
+        """Decide several requests on one snapshot at one instant and have them recorded.
 
-        An item's own trouble (an unknown or unreached `min_revision`) stands in its place; the others are decided.
+        An item's own trouble (an unknown or unreached `min_revision`, a request too large) stands in its place; the
+        others are decided.
 
         Raises:
-            StoreError: the facts or the sink are not available at all.
+            StoreError: the facts are not available at all.
         """
         troubles = [self._reach(ask) for ask in asks]
         snapshot = self._replica.view()
         now = self._clock.now()
         batch_id = self._ids.decision_id()
         decided = [
-            trouble or self._decided(caller, ask, snapshot, now, batch_id)
+            trouble or self._decided_or_refused(caller, ask, snapshot, now, batch_id)
             for ask, trouble in zip(asks, troubles, strict=True)
         ]
-        self._sink.record([item for item in decided if isinstance(item, Decided)])
-        return [_answered(item) if isinstance(item, Decided) else item for item in decided]
+        group = self._sink.record([item for item in decided if isinstance(item, Decided)])
+        return Held([_answered(item) if isinstance(item, Decided) else item for item in decided], group)
 
     def _reach(self, ask: Ask) -> PolicyServiceError | None:
         try:
@@ -127,38 +138,51 @@ class Decisions:
             return error
         return None
 
-    def _decided(self, caller: Caller, ask: Ask, snapshot: Snapshot, now: int, batch_id: str | None = None) -> Decided:
-        request = self._request(caller, ask, snapshot)
-        return self._wrap(caller, ask, request, decide(request, snapshot, now), batch_id=batch_id)
+    def _decided_or_refused(
+        self, caller: Caller, ask: Ask, snapshot: Snapshot, now: int, batch_id: str
+    ) -> Decided | RequestError:
+        try:
+            return self._decided(caller, ask, snapshot, now, batch_id)
+        except RequestError as error:
+            return error
 
-    def _request(self, caller: Caller, ask: Ask, snapshot: Snapshot) -> Request:
-        credential = self._credentials.check(ask.key, snapshot)
-        return _as_request(_within_reach(caller, credential, snapshot), ask)
+    def _decided(self, caller: Caller, ask: Ask, snapshot: Snapshot, now: int, batch_id: str | None = None) -> Decided:
+        asked = self._asked(caller, ask, snapshot)
+        return self._wrap(asked, snapshot, decide(asked.request, snapshot, now), batch_id=batch_id)
+
+    def _asked(self, caller: Caller, ask: Ask, snapshot: Snapshot) -> _Asked:
+        """The request as the pure decision sees it, once it is known that it can be recorded."""
+        credential = _within_reach(caller, self._credentials.check(ask.key, snapshot), snapshot)
+        request = _as_request(credential, ask)
+        # Only of what looks like a key: a stranger's megabyte is never hashed.
+        is_unknown = ask.key is not None and credential.outcome == "unknown"
+        fingerprint = self._credentials.fingerprint(ask.key) if is_unknown and ask.key is not None else None
+        refuse_too_large(request, fingerprint)
+        return _Asked(caller, ask, request, fingerprint)
 
     def _wrap(
         self,
-        caller: Caller,
-        ask: Ask,
-        request: Request,
+        asked: _Asked,
+        snapshot: Snapshot,
         decision: Decision,
         *,
         batch_id: str | None = None,
         explained: bool = False,
     ) -> Decided:
         if self._uses is not None:
-            self._uses.note(request.credential, decision.now)
-        # Only of what looks like a key: a stranger's megabyte is never hashed.
-        is_unknown = ask.key is not None and request.credential.outcome == "unknown"
+            self._uses.note(asked.request.credential, decision.now)
         return Decided(
             decision_id=self._ids.decision_id(),
-            caller=caller,
-            request=request,
+            caller=asked.caller,
+            request=asked.request,
             decision=decision,
+            chain=snapshot.chain_hash,
+            seen=seen(asked.request, snapshot, decision),
             batch_id=batch_id,
-            item_id=ask.id,
-            request_id=ask.request_id,
-            trace_id=ask.trace_id,
-            key_fingerprint=self._credentials.fingerprint(ask.key) if is_unknown and ask.key is not None else None,
+            item_id=asked.ask.id,
+            request_id=asked.ask.request_id,
+            trace_id=asked.ask.trace_id,
+            key_fingerprint=asked.fingerprint,
             explained=explained,
         )
 

@@ -7,12 +7,14 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from policy_service.engine.seen import Seen
 from policy_service.model.change_query import ChangeQuery, ChangesFound
 from policy_service.model.changes import Change, ChangeDraft
 from policy_service.model.decision import Decision
 from policy_service.model.facts import Fact, Key
 from policy_service.model.request import Request
 from policy_service.service.callers import Caller
+from policy_service.service.groups import Group
 
 F = TypeVar("F", bound=Fact)
 T = TypeVar("T")
@@ -119,12 +121,16 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
         trace_id: the W3C trace that the request belongs to, 32 hexadecimal digits; None likewise.
         key_fingerprint: keyed fingerprint of a well-formed key that is not known to the caller; None otherwise.
         explained: whether the caller asked for the steps.
+        chain: hash of the last change that the deciding snapshot had seen: with the decision's revision, its name.
+        seen: what that snapshot knew of the request.
     """
 
     decision_id: str
     caller: Caller
     request: Request
     decision: Decision
+    chain: str
+    seen: Seen
     batch_id: str | None = None
     item_id: str | None = None
     request_id: str | None = None
@@ -136,6 +142,34 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
 class DecisionSink(Protocol):
     """Where decisions are recorded before they are answered."""
 
-    def record(self, decided: Sequence[Decided]) -> None:
-        """Return only when all are durable. StoreError otherwise: then nobody gets an answer."""
+    def record(self, decided: Sequence[Decided]) -> Group:
+        """Have all of them recorded, whole and in this order.
+
+        Returns:
+            what to wait for: no answer may leave before it is written, and none where that failed.
+        """
+        ...
+
+
+class RecordLog(Protocol):
+    """This process's shard of the ledger, as its writer sees it."""
+
+    def append(self, lines: Sequence[bytes]) -> None:
+        """Write lines, each followed by a line feed, in one write; all of them, or none.
+
+        Raises:
+            StoreError: `ledger_full`, `ledger_unavailable`. The next call tries again.
+        """
+        ...
+
+    def sync(self) -> None:
+        """Return when everything appended before the call survives a loss of power. In any thread; raises alike."""
+        ...
+
+    def probe(self) -> None:
+        """Raise what `append` would raise now. Asked while it fails, by whoever asks whether the process is ready."""
+        ...
+
+    def warning(self) -> str | None:
+        """A code for what will stop `append` soon, such as little space; None where nothing is in sight. Cheap."""
         ...

@@ -1,7 +1,7 @@
 """A candidate policy beside the active one: real requests, decided twice, answered once.
 
-INVARIANT: the candidate can do nothing to an answer: it is asked after the decision has been recorded, and whatever it
-raises is counted (test_shadow: a candidate that breaks).
+INVARIANT: the candidate can do nothing to an answer: it is asked after the decision was handed to be recorded, on the
+snapshot that decided, and whatever it raises is counted (test_shadow: a candidate that breaks).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from policy_service.model.facts import ShadowBundle
 from policy_service.model.instants import format_rfc3339
 from policy_service.model.request import Request
 from policy_service.service.bundles import Bundles
+from policy_service.service.groups import Group
 from policy_service.service.ports import Decided, DecisionSink
 from policy_service.service.replica import Replica
 
@@ -69,16 +70,19 @@ class Shadow:
         self._seen = -1
         self._use(None)
 
-    def record(self, decided: Sequence[Decided]) -> None:
-        """As DecisionSink says. Nothing of the comparison is ever raised."""
-        self._sink.record(decided)
+    def record(self, decided: Sequence[Decided]) -> Group:
+        """As DecisionSink says. Nothing of the comparison is ever raised; it counts once the records are written."""
+        group = self._sink.record(decided)
         try:
-            candidate = self._candidate(self._replica.view())
+            snapshot = self._replica.view()
+            candidate = self._candidate(snapshot)
             if candidate is not None:
-                for one in decided:
-                    self._compare(candidate, one, self._replica.view())
+                pairs = [(one, self._other(candidate, one, snapshot)) for one in decided]
+                digest = self._digest
+                group.then(lambda: self._compare(digest, pairs) if group.failure is None else None)
         except Exception:
             self._failed()
+        return group
 
     def report(self) -> ShadowReport:
         """What came of it so far."""
@@ -120,14 +124,23 @@ class Shadow:
             self._seen = snapshot.revision
         return self._program
 
-    def _compare(self, candidate: ShadowProgram, decided: Decided, snapshot: Snapshot) -> None:
-        actual = decided.decision
+    def _other(self, candidate: ShadowProgram, decided: Decided, snapshot: Snapshot) -> Decision | None:
+        """The candidate's decision; None where it failed."""
         try:
-            other = candidate.decide(decided.request, snapshot, actual.now)
+            return candidate.decide(decided.request, snapshot, decided.decision.now)
         except Exception:
             self._failed()
-            return
-        self._compared += 1
+            return None
+
+    def _compare(self, digest: str | None, pairs: Sequence[tuple[Decided, Decision | None]]) -> None:
+        """Count what the candidate of that digest would change, unless another took its place meanwhile."""
+        for decided, other in pairs if digest == self._digest else ():
+            if other is not None:
+                self._compared += 1
+                self._flip(decided, other)
+
+    def _flip(self, decided: Decided, other: Decision) -> None:
+        actual = decided.decision
         change = change_of(actual, other)
         if change is not None:
             told = actual if change == "deny_to_allow" else other

@@ -1,14 +1,16 @@
-"""Decision sinks. The ledger will be one; until then decisions are not recorded."""
+"""The sink of those who choose durability `off`: decisions leave no record."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from policy_service.service.groups import WRITTEN, Group
 from policy_service.service.ports import Decided
 
 
 class NullSink:
     """Records nothing. It claims no durability that could matter: there is no record to lose."""
 
-    def record(self, decided: Sequence[Decided]) -> None:
+    def record(self, _decided: Sequence[Decided]) -> Group:
         """Forget them."""
+        return WRITTEN

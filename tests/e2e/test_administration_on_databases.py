@@ -36,19 +36,19 @@ def test_a_demonstration_is_made_used_and_taken_apart(house: House) -> None:
     made = house.setup.initialize(OPERATOR, read_folder(shipped_folder()), demo=True)
     assert _folded(house) == _facts(house)
     question = ask(made.user_key, resource="pipeline:etl-sandbox", workspace="demo")
-    assert house.decisions.decide(OPERATOR, question).decision.allowed
+    assert house.decisions.decide(OPERATOR, question).value().decision.allowed
     admin = house.admin
     admin.put_allowlist(OPERATOR, "demo", enabled=True, entries=[AllowlistEntry(cidr="203.0.113.0/24", label="ü")])
     admin.create_binding(OPERATOR, "demo", "viewer", user="ada", resource=("pipeline", "etl-nightly"))
     admin.put_resource(OPERATOR, "demo", "pipeline", "p/1:2", attributes={"n": [1, 1.0, True, None, "🙂"]})
     assert _folded(house) == _facts(house)
-    assert house.decisions.decide(OPERATOR, question).decision.reason == "invalid_source_ip"
+    assert house.decisions.decide(OPERATOR, question).value().decision.reason == "invalid_source_ip"
     admin.delete_team(OPERATOR, "demo", "data")
     admin.delete_resource(OPERATOR, "demo", "pipeline", "etl-nightly")
     admin.delete_user(OPERATOR, "demo", "ada")
     admin.delete_service_principal(OPERATOR, "demo", "ci")
     assert _folded(house) == _facts(house)
-    assert house.decisions.decide(OPERATOR, question).decision.reason == "revoked_key"
+    assert house.decisions.decide(OPERATOR, question).value().decision.reason == "revoked_key"
     assert house.store.read(lambda r: r.find(Membership)) == []
     assert [b.team for b in house.store.read(lambda r: r.find(RoleBinding))] == ["pipeline-runners"]
 

@@ -124,7 +124,7 @@ class House:
 
     def decide(self, key: str | None, caller: Caller = OPERATOR, **more: Any) -> Answered:
         self.replica.catch_up()
-        return self.decisions.decide(caller, ask(key, **more))
+        return self.decisions.decide(caller, ask(key, **more)).value()
 
 
 def ask(key: str | None, scope: str = "pipelines:run", resource: str = "pipeline:etl", **more: Any) -> Ask:

@@ -53,7 +53,7 @@ def test_nonsense_is_never_hashed(house: House, monkeypatch: pytest.MonkeyPatch)
     """Neither to check it nor to record it: a stranger's megabyte costs nothing."""
     house.replica.catch_up()
     monkeypatch.setattr(peppers_module, "hmac", None)
-    answered = house.decisions.decide(OPERATOR, ask("psx_" + "0" * 1_000_000))
+    answered = house.decisions.decide(OPERATOR, ask("psx_" + "0" * 1_000_000)).value()
     assert answered.decision.reason == "malformed_key"
 
 
@@ -125,7 +125,7 @@ def test_a_sink_that_fails_leaves_everybody_without_an_answer(house: House) -> N
         lambda: house.decisions.decide_batch(OPERATOR, [ask(key)]),
     ):
         with pytest.raises(StoreError) as raised:
-            use()
+            use().value()
         assert raised.value.code == "ledger_full"
 
 
@@ -141,7 +141,7 @@ def test_an_explanation_carries_the_same_decision(house: House) -> None:
     """It is recorded as explained; every check of the chain is there."""
     issued = house.key(scopes=("pipelines:read",))
     house.replica.catch_up()
-    answered, explanation = house.decisions.explain(OPERATOR, ask(issued.text))
+    answered, explanation = house.decisions.explain(OPERATOR, ask(issued.text)).value()
     assert answered.decision == explanation.decision == house.decide(issued.text).decision
     assert answered.decision.reason == "insufficient_scope"
     assert [check.check for check in explanation.checks][:4] == ["credential", "revocation", "workspace", "scope"]
@@ -152,7 +152,7 @@ def test_min_revision_is_waited_for(house: House) -> None:
     """A revision the store has is reached before deciding; one it has not is the caller's mistake."""
     issued = house.key()
     head = issued.written.revision
-    answered = house.decisions.decide(OPERATOR, ask(issued.text, min_revision=head))
+    answered = house.decisions.decide(OPERATOR, ask(issued.text, min_revision=head)).value()
     assert (answered.decision.allowed, answered.decision.revision) == (True, head)
     for use in (house.decisions.decide, house.decisions.explain):
         with pytest.raises(RequestError) as raised:
@@ -168,7 +168,7 @@ def test_removal_holds_for_every_decision_that_has_seen_it(house: House) -> None
     house.admin.add_member(TENANT, "acme", "ops", "ada")
     assert house.decide(user.text).decision.allowed
     removed = house.admin.remove_member(TENANT, "acme", "ops", "ada")
-    answered = house.decisions.decide(OPERATOR, ask(user.text, min_revision=removed.revision))
+    answered = house.decisions.decide(OPERATOR, ask(user.text, min_revision=removed.revision)).value()
     assert answered.decision.reason == "role_not_granted"
 
 
@@ -178,7 +178,7 @@ def test_a_batch_sees_one_snapshot_and_one_now(house: House) -> None:
     allowed, denied = house.key(), house.key(principal="cd", scopes=("pipelines:read",))
     house.replica.catch_up()
     items = [ask(allowed.text, id="a"), ask(denied.text, id="b"), ask(None)]
-    answers = [_answer(item) for item in house.decisions.decide_batch(OPERATOR, items)]
+    answers = [_answer(item) for item in house.decisions.decide_batch(OPERATOR, items).value()]
     assert [answer.decision.reason for answer in answers] == ["allowed", "insufficient_scope", "missing_credentials"]
     assert [answer.id for answer in answers] == ["a", "b", None]
     assert len({answer.decision.now for answer in answers}) == 1
@@ -194,7 +194,7 @@ def test_an_items_own_trouble_stands_in_its_place(house: House) -> None:
     issued = house.key()
     head = house.store.head()
     asks = [ask(issued.text, min_revision=head + 9), ask(issued.text), ask(issued.text, min_revision=head)]
-    first, second, third = house.decisions.decide_batch(OPERATOR, asks)
+    first, second, third = house.decisions.decide_batch(OPERATOR, asks).value()
     assert isinstance(first, RequestError)
     assert first.code == "revision_unknown"
     assert _answer(second).decision.revision == _answer(third).decision.revision == head
@@ -210,7 +210,8 @@ def test_a_stale_item_is_told_and_a_broken_store_breaks_the_batch(
     house.admin.put_user(TENANT, "acme", "ada")
     head = house.store.head()
     monkeypatch.setattr(replica_module, "WAIT_NS", -1)
-    stale, fine = house.decisions.decide_batch(OPERATOR, [ask(issued.text, min_revision=head), ask(issued.text)])
+    both = [ask(issued.text, min_revision=head), ask(issued.text)]
+    stale, fine = house.decisions.decide_batch(OPERATOR, both).value()
     assert isinstance(stale, StoreError)
     assert stale.code == "stale"
     assert _answer(fine).decision.allowed
@@ -223,7 +224,7 @@ def test_a_stale_item_is_told_and_a_broken_store_breaks_the_batch(
 def test_an_empty_batch_is_an_empty_answer(house: House) -> None:
     """How many items a batch may have is the API's to judge."""
     house.replica.catch_up()
-    assert house.decisions.decide_batch(OPERATOR, []) == []
+    assert house.decisions.decide_batch(OPERATOR, []).value() == []
 
 
 def test_a_diverged_store_ends_all_deciding(house: House) -> None:

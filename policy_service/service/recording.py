@@ -1,0 +1,148 @@
+"""From a decision to its line: what is recorded of it, and how large a recorded request may be."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from policy_service.engine.seen import Seen
+from policy_service.ledger.codec import encode_record, encode_request
+from policy_service.ledger.record import (
+    MAX_REQUEST_BYTES,
+    SCHEMA,
+    DecisionRecord,
+    RecordedCaller,
+    RecordedCredential,
+    RecordedFacts,
+    RecordedPrincipal,
+    RecordedRequest,
+    RecordedResource,
+)
+from policy_service.model.decision import SEMANTICS, Decision
+from policy_service.model.errors import RequestError
+from policy_service.model.request import Credential, Request
+from policy_service.service.callers import Caller
+from policy_service.service.ports import Decided
+
+_FRAME_BYTES: Final = 512
+"""More than all of a recorded request without its texts: member names, punctuation, credential."""
+_MOST_BYTES_A_CHARACTER: Final = 6
+"""`\\u0000`: no character takes more in canonical JSON."""
+
+
+def line_of(decided: Decided) -> bytes:
+    """The line of a decision, without its line feed. Cost: about 5 µs."""
+    return encode_record(record_of(decided))
+
+
+def record_of(decided: Decided) -> DecisionRecord:
+    """What is recorded of a decision."""
+    decision = decided.decision
+    return DecisionRecord(
+        v=SCHEMA,
+        id=decided.decision_id,
+        at=str(decision.now),
+        semantics=SEMANTICS,
+        caller=_caller(decided.caller),
+        workspace=decision.workspace or decided.caller.workspace,
+        request=recorded_request(decided.request, decided.key_fingerprint),
+        facts=_facts(decided.seen),
+        decision="allow" if decision.allowed else "deny",
+        reason=decision.reason,
+        revision=decision.revision,
+        chain=decided.chain,
+        bundle=decision.bundle,
+        principal=_principal(decision),
+        check=decision.check,
+        rule=decision.rule,
+        batch_id=decided.batch_id,
+        item_id=decided.item_id,
+        request_id=decided.request_id,
+        trace_id=decided.trace_id,
+        explained=decided.explained,
+    )
+
+
+def recorded_request(request: Request, fingerprint: str | None = None) -> RecordedRequest:
+    """A request as records have it: what `replayed_request` makes a request of again."""
+    return RecordedRequest(
+        credential=_credential(request.credential, fingerprint),
+        scope=request.scope,
+        resource=_resource(request),
+        source_ip=request.source_ip,
+        context=request.context,
+    )
+
+
+def refuse_too_large(request: Request, fingerprint: str | None = None) -> None:
+    """Return where a request can be recorded. To be asked before deciding: what is not recorded is not decided.
+
+    Raises:
+        RequestError: 413 `request_too_large`; 400 `unrecordable`, it holds what no JSON text can.
+
+    Cost: 0.2 µs where there are no claims; else that of writing the request down.
+    """
+    if _is_surely_small(request):
+        return
+    try:
+        size = len(encode_request(recorded_request(request, fingerprint)))
+    except ValueError:
+        raise RequestError(
+            "unrecordable", "the request holds a text or number that JSON cannot carry; leave it out"
+        ) from None
+    if size > MAX_REQUEST_BYTES:
+        raise RequestError(
+            "request_too_large",
+            f"the request takes {size} bytes of its record, and at most {MAX_REQUEST_BYTES} are kept; send fewer or "
+            "shorter attributes and context",
+            {"bytes": size, "limit_bytes": MAX_REQUEST_BYTES},
+            status=413,
+        )
+
+
+def _is_surely_small(request: Request) -> bool:
+    """Whether no spelling of it could be too large. Asked of every request, so that few need to be written down."""
+    resource = request.resource
+    if request.context or resource.attributes:
+        return False
+    length = len(request.scope) + len(resource.type) + len(resource.id)
+    for text in (resource.workspace, resource.owner, request.source_ip):
+        if text is not None:
+            length += len(text)
+    return length * _MOST_BYTES_A_CHARACTER + _FRAME_BYTES <= MAX_REQUEST_BYTES
+
+
+def _caller(caller: Caller) -> RecordedCaller:
+    return RecordedCaller(actor=caller.actor, workspace=caller.workspace, verdict="allowed", key_id=caller.key_id)
+
+
+def _credential(credential: Credential, fingerprint: str | None) -> RecordedCredential:
+    return RecordedCredential(
+        outcome=credential.outcome, key_id=credential.key_id, slot=credential.slot, fingerprint=fingerprint
+    )
+
+
+def _resource(request: Request) -> RecordedResource:
+    asked = request.resource
+    return RecordedResource(
+        type=asked.type, id=asked.id, workspace=asked.workspace, owner=asked.owner, attributes=asked.attributes
+    )
+
+
+def _principal(decision: Decision) -> RecordedPrincipal | None:
+    if decision.principal_kind is None or decision.principal_id is None:
+        return None
+    return RecordedPrincipal(kind=decision.principal_kind, id=decision.principal_id)
+
+
+def _facts(seen: Seen) -> RecordedFacts:
+    return RecordedFacts(
+        key_scopes=seen.key_scopes,
+        teams=seen.teams,
+        roles=seen.roles,
+        registered=seen.registered,
+        owner=seen.owner,
+        attributes=seen.attributes,
+        address=seen.address,
+        allowlist_network=seen.allowlist_network,
+        key_network=seen.key_network,
+    )
