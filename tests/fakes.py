@@ -212,6 +212,9 @@ class CountingIds:
     def binding_id(self) -> str:
         return self._next("B", 12)
 
+    def shard_tail(self) -> str:
+        return self._next("S", 8)
+
 
 class RecordingSink:
     """Keeps what it is given; `broken` makes it refuse, as a ledger does whose disk is full."""

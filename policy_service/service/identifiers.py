@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from policy_service.ledger.layout import TAIL_LENGTH
 from policy_service.model.api_key import ALPHABET, ID_LENGTH, SECRET_LENGTH
 
 # The largest multiple of 62 that a byte holds: what is left over would favour the first letters.
@@ -39,3 +40,7 @@ class RandomIds:
     def binding_id(self) -> str:
         """12 characters: 71 bits."""
         return _base62(12)
+
+    def shard_tail(self) -> str:
+        """8 characters: 47 bits, among shards opened within one second."""
+        return _base62(TAIL_LENGTH)

@@ -108,6 +108,10 @@ class IdSource(Protocol):
         """The id of a new role binding."""
         ...
 
+    def shard_tail(self) -> str:
+        """The end of a new ledger shard's id: 8 base62 characters."""
+        ...
+
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
     """One decision as it is to be recorded. No secret is in it.

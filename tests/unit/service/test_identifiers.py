@@ -15,7 +15,13 @@ from policy_service.service.sinks import NullSink
 def test_ids_and_secrets_have_their_form_and_differ() -> None:
     """Base62 of the right length; no two alike."""
     ids = RandomIds()
-    for make, length in ((ids.decision_id, 22), (ids.key_id, 12), (ids.secret, 22), (ids.binding_id, 12)):
+    for make, length in (
+        (ids.decision_id, 22),
+        (ids.key_id, 12),
+        (ids.secret, 22),
+        (ids.binding_id, 12),
+        (ids.shard_tail, 8),
+    ):
         made = {make() for _ in range(200)}
         assert len(made) == 200
         assert all(len(text) == length and set(text) <= set(ALPHABET) for text in made)
