@@ -32,6 +32,7 @@ from policy_service.service.identifiers import RandomIds
 from policy_service.service.key_uses import KeyUses
 from policy_service.service.peppers import Peppers
 from policy_service.service.policy_folder import read_folder, shipped_folder
+from policy_service.service.recorder import Recorder
 from policy_service.service.replica import DIVERGED, Replica
 from policy_service.service.services import Services
 from policy_service.service.setup import Initialized, Setup
@@ -66,6 +67,7 @@ def environment() -> Environment:
         initialize=initialize,
         fresh_demo_keys=fresh_demo_keys,
         services=services,
+        ledger=ledger,
         local_app=local_app,
         public_app=public_app,
         protocol=protocol,
@@ -125,7 +127,8 @@ def build(settings: Settings, store: Store, peppers: Peppers) -> Services:
     replica = Replica(store, bundles)
     credentials = Credentials(peppers)
     uses = KeyUses(store)
-    shadow = Shadow(replica, bundles, NullSink())
+    recorder = None if settings.ledger_durability == "off" else Recorder(settings.ledger_durability)
+    shadow = Shadow(replica, bundles, recorder or NullSink())
     return Services(
         store=store,
         clock=clock,
@@ -138,8 +141,35 @@ def build(settings: Settings, store: Store, peppers: Peppers) -> Services:
         administration=Administration(store, clock, ids, peppers, bundles, prefix=settings.key_prefix, uses=uses),
         uses=uses,
         shadow=shadow,
+        recorder=recorder,
         peppers=peppers,
     )
+
+
+@contextmanager
+def ledger(settings: Settings, built: Services) -> Iterator[None]:
+    """This process's shard of the ledger, open as long as the block runs: only then are decisions answered.
+
+    Raises:
+        StoreError: it cannot be opened.
+    """
+    if built.recorder is None:
+        yield
+        return
+    from policy_service.ledger.layout import FOLDER, TAIL_LENGTH, new_shard_id
+    from policy_service.ledger.shard import Limits, ShardWriter
+    from policy_service.service.clock import elapsed_s
+
+    folder = settings.data_dir / FOLDER
+    _make_private(folder)
+    shard = new_shard_id(built.clock.now(), RandomIds().secret()[:TAIL_LENGTH])
+    writer = ShardWriter(folder, shard, Limits(), elapsed=elapsed_s)
+    built.recorder.use(writer)
+    try:
+        yield
+    finally:
+        built.recorder.use(None)
+        writer.close()
 
 
 def public_app(built: Services, settings: Settings) -> AsgiApp:

@@ -99,6 +99,11 @@ class Settings(BaseSettings):
         description="Seconds that the server decides on after its last successful look at the store. Past that it "
         "answers 503 `stale` until the store is back.",
     )
+    ledger_durability: Literal["fsync", "os", "off"] = Field(
+        "os",
+        description="What a decision's record has survived before the decision is answered: `os` the process being "
+        "killed, `fsync` a loss of power too. `off`: decisions leave no record.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity of the server's log: `debug`, `info`, `warning` or `error`."
     )

@@ -93,6 +93,7 @@ def _site(services: Services, settings: EntranceSettings, local_actor: str | Non
     local = None if local_actor is None else Caller(actor=local_actor, workspace=SYSTEM_WORKSPACE, is_operator=True)
     meters = Meters()
     meters.shadow.shadow = services.shadow
+    meters.ledger.services = services
     entrance = Entrance(services.gate, services.replica, settings, local)
     point = DecisionPoint(entrance, services.decisions, services.replica, meters)
     return Site(services, entrance, point, Office(entrance, services), meters)

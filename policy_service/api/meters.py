@@ -6,6 +6,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from policy_service.api.ledger_meter import LedgerMeter
 from policy_service.api.shadow_meter import ShadowMeter
 from policy_service.model.decision import Decision
 from policy_service.model.reasons import REASONS
@@ -51,6 +52,8 @@ class Meters:
 
         self.shadow = ShadowMeter()
         self.registry.register(self.shadow)
+        self.ledger = LedgerMeter()
+        self.registry.register(self.ledger)
         self._folder = Gauge(
             "policy_service_policy_folder_broken",
             "1 while the watched rule files have mistakes and an older policy decides, else 0.",

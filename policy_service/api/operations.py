@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+from policy_service.api.ledger_state import ledger_document, ledger_trouble
 from policy_service.api.meters import Meters
 from policy_service.api.problems import problem_reply
 from policy_service.api.replies import Reply, json_reply
@@ -39,11 +40,15 @@ def _readiness(services: Services) -> dict[str, Any]:
         raise StoreError(
             "no_policy", "no policy is active yet; run `init` or `policy activate`", _seen(snapshot.revision)
         )
+    unwritable = ledger_trouble(services)
+    if unwritable is not None:
+        raise StoreError(unwritable.code, unwritable.message, _seen(snapshot.revision))
     return {
         "status": "ready",
         "revision": snapshot.revision,
         "bundle": snapshot.bundle,
         "policy": {"error": None if services.watch is None else services.watch.error},
+        "ledger": ledger_document(services),
     }
 
 

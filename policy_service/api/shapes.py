@@ -312,6 +312,13 @@ class PolicyState(Shape):
     error: str | None
 
 
+class LedgerState(Shape):
+    """How decisions are recorded. `warnings`: codes of what somebody should look at, such as `ledger_space_low`."""
+
+    durability: Literal["fsync", "os", "off"]
+    warnings: list[str]
+
+
 class Health(Shape):
     """The process lives."""
 
@@ -325,3 +332,4 @@ class Readiness(Shape):
     revision: int
     bundle: str
     policy: PolicyState
+    ledger: LedgerState

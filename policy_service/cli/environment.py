@@ -30,6 +30,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
             (None) the shipped ones.
         fresh_demo_keys: issues another set of demo keys.
         services: everything behind the API, on a data directory, its snapshot up to date.
+        ledger: opens this process's shard of the ledger for as long as it decides.
         local_app: the API as an ASGI application for the local caller, without credentials.
         public_app: the API as everybody else meets it.
         protocol: the class that speaks HTTP on each connection of `serve`.
@@ -41,6 +42,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     initialize: Callable[[Settings, bool, Path | None], Initialized]
     fresh_demo_keys: Callable[[Settings], Initialized]
     services: Callable[[Settings], AbstractContextManager[Services]]
+    ledger: Callable[[Settings, Services], AbstractContextManager[None]]
     local_app: Callable[[Services], AsgiApp]
     public_app: Callable[[Services, Settings], AsgiApp]
     protocol: Callable[[Settings], type[asyncio.Protocol]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 import typer
@@ -17,6 +17,10 @@ from policy_service.service.callers import Caller
 from policy_service.service.folder_watch import FolderWatch
 from policy_service.service.services import Services
 from policy_service.settings import load_settings
+
+_OFF: Final = (
+    "warning: POLICY_SERVICE_LEDGER_DURABILITY is `off`: NO DECISION LEAVES A RECORD; none can be replayed or proven"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -55,10 +59,12 @@ def serve(
         services.replica.view()
         if services.bundles.active() is None:
             raise UsageError("no_policy", "no policy is active; run `policy-service init` first, or name `--policies`")
-        screen.note("decisions are not recorded yet: the ledger comes with a later version")
+        if services.recorder is None:
+            screen.note(_OFF)
         reload_on_hangup(services.peppers, settings.pepper_path())
         app, protocol = environment.public_app(services, settings), environment.protocol(settings)
-        run_server(app, settings, protocol, lambda url: screen.line(_welcome(url)))
+        with environment.ledger(settings, services):
+            run_server(app, settings, protocol, lambda url: screen.line(_welcome(url)))
     screen.note("stopped")
 
 

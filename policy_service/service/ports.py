@@ -11,6 +11,7 @@ from policy_service.engine.seen import Seen
 from policy_service.model.change_query import ChangeQuery, ChangesFound
 from policy_service.model.changes import Change, ChangeDraft
 from policy_service.model.decision import Decision
+from policy_service.model.errors import StoreError
 from policy_service.model.facts import Fact, Key
 from policy_service.model.request import Request
 from policy_service.service.callers import Caller
@@ -176,4 +177,20 @@ class RecordLog(Protocol):
 
     def warning(self) -> str | None:
         """A code for what will stop `append` soon, such as little space; None where nothing is in sight. Cheap."""
+        ...
+
+
+class CheckpointState(Protocol):
+    """How the signing of checkpoints goes, for those who ask whether this process is well."""
+
+    def age_s(self) -> float | None:
+        """Seconds since the last one; None before the first."""
+        ...
+
+    def trouble(self) -> StoreError | None:
+        """Why nothing may be decided any more; None where it may."""
+        ...
+
+    def warning(self) -> str | None:
+        """A code for what somebody should look at; None where all is well."""
         ...

@@ -13,7 +13,8 @@ from policy_service.service.folder_watch import FolderWatch
 from policy_service.service.follower import Follower
 from policy_service.service.key_uses import KeyUses
 from policy_service.service.peppers import Peppers
-from policy_service.service.ports import Clock, FactStore
+from policy_service.service.ports import CheckpointState, Clock, FactStore
+from policy_service.service.recorder import Recorder
 from policy_service.service.replica import Replica
 from policy_service.service.shadow import Shadow
 
@@ -22,7 +23,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """The use cases and what they stand on.
 
     `follower` must be made on, and belongs to, one event loop; `replica` is that loop's too. `watch` is there
-    where rule files are served from a folder, `shadow` where decisions are compared with a candidate's.
+    where rule files are served from a folder, `shadow` where decisions are compared with a candidate's. `recorder` is
+    not where decisions leave no record (durability `off`), `checkpoints` not where none are signed.
     """
 
     store: FactStore
@@ -36,5 +38,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     administration: Administration
     watch: FolderWatch | None = None
     shadow: Shadow | None = None
+    recorder: Recorder | None = None
+    checkpoints: CheckpointState | None = None
     uses: KeyUses
     peppers: Peppers

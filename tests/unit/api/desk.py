@@ -33,6 +33,7 @@ def services_of(house: House) -> Services:
         decisions=house.decisions,
         administration=house.admin,
         shadow=house.shadow,
+        recorder=house.recorder,
         uses=house.uses,
         peppers=house.peppers,
     )

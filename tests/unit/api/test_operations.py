@@ -42,6 +42,7 @@ def test_a_ready_process_tells_its_revision_and_bundle(desk: Desk) -> None:
         "revision": desk.head(),
         "bundle": desk.house.bundles.active(),
         "policy": {"error": None},
+        "ledger": {"durability": "off", "warnings": ["ledger_off"]},
     }
 
 

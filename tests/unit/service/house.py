@@ -14,6 +14,7 @@ from policy_service.service.decisions import Answered, Ask, Decisions
 from policy_service.service.key_uses import KeyUses
 from policy_service.service.peppers import Peppers
 from policy_service.service.ports import FactStore
+from policy_service.service.recorder import Recorder
 from policy_service.service.replica import Replica
 from policy_service.service.setup import Setup
 from policy_service.service.shadow import Shadow
@@ -81,9 +82,15 @@ PEPPERS = {"p1": b"1" * 32}
 
 
 class House:
-    """Every use case, on one store. `furnish` makes it a home: an active policy and two workspaces."""
+    """Every use case, on one store. `furnish` makes it a home: an active policy and two workspaces.
 
-    def __init__(self, store: FactStore | None = None, peppers: Peppers | None = None) -> None:
+    Args:
+        recorder: takes the decisions in place of `sink`.
+    """
+
+    def __init__(
+        self, store: FactStore | None = None, peppers: Peppers | None = None, recorder: Recorder | None = None
+    ) -> None:
         self.store: Any = MemoryStore() if store is None else store
         self.clock = FakeClock()
         self.ids = CountingIds()
@@ -95,7 +102,8 @@ class House:
         self.replica = Replica(self.store, self.bundles)
         self.credentials = Credentials(self.peppers)
         self.gate = Gate(self.credentials, self.replica, self.clock, self.uses)
-        self.shadow = Shadow(self.replica, self.bundles, self.sink)
+        self.recorder = recorder
+        self.shadow = Shadow(self.replica, self.bundles, recorder or self.sink)
         self.decisions = Decisions(self.replica, self.credentials, self.clock, self.ids, self.shadow, self.uses)
         self.setup = Setup(self.store, self.admin, self.bundles)
 
