@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
+from functools import cache
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Column, Connection, select, tuple_
+from sqlalchemy import Column, Connection, Select, select, tuple_
 
 from policy_service.model.canonical import sha256_hex
 from policy_service.model.errors import StoreError
 from policy_service.model.facts import Fact, Key
 from policy_service.store.columns import Json
-from policy_service.store.rows import fact_of, key_after, key_is
+from policy_service.store.rows import fact_of, key_after, key_is, parameters_of
 from policy_service.store.tables import BUNDLE_FILES, TABLES
 
 F = TypeVar("F", bound=Fact)
@@ -31,8 +32,7 @@ class TableReader:
 
     def get(self, entity: type[F], key: Key) -> F | None:
         """The fact with this key, or None. Cost: one look-up in the primary key."""
-        table = TABLES[entity]
-        row = self._connection.execute(select(table).where(key_is(entity, table, key))).mappings().first()
+        row = self._connection.execute(_by_key(entity), parameters_of(entity, key)).mappings().first()
         return None if row is None else fact_of(entity, row)
 
     def find(self, entity: type[F], *, after: Key | None = None, limit: int | None = None, **where: object) -> list[F]:
@@ -91,6 +91,13 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
     rest = iter(items)
     while some := list(islice(rest, size)):
         yield some
+
+
+@cache
+def _by_key(entity: type[Fact]) -> Select[Any]:
+    """The statement that looks one fact up: made once, for to make it takes longer than to run it."""
+    table = TABLES[entity]
+    return select(table).where(key_is(entity, table))
 
 
 def _column(entity: type[Fact], name: str) -> Column[Any]:

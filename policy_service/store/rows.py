@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, RowMapping, Table, and_, tuple_
+from sqlalchemy import ColumnElement, RowMapping, Table, and_, bindparam, tuple_
 
 from policy_service.model.changes import Change, Effect
 from policy_service.model.errors import StoreError
@@ -34,10 +34,14 @@ def fact_of(entity: type[F], row: RowMapping) -> F:
         ) from error
 
 
-def key_is(entity: type[Fact], table: Table, key: Key) -> ColumnElement[bool]:
-    """The condition that picks one row. A key of another length is a bug of the caller: ValueError."""
-    pairs = zip(entity.key_fields, key, strict=True)
-    return and_(*(table.c[name] == part for name, part in pairs))
+def key_is(entity: type[Fact], table: Table) -> ColumnElement[bool]:
+    """The condition that picks one row, by the parameters that `parameters_of` names."""
+    return and_(*(table.c[name] == bindparam(f"key_{name}") for name in entity.key_fields))
+
+
+def parameters_of(entity: type[Fact], key: Key) -> dict[str, str]:
+    """A key as parameters. One of another length is a bug of the caller: ValueError."""
+    return {f"key_{name}": part for name, part in zip(entity.key_fields, key, strict=True)}
 
 
 def key_after(entity: type[Fact], table: Table, key: Key) -> ColumnElement[bool]:

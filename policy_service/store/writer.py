@@ -14,7 +14,7 @@ from policy_service.model.changes import Change, Effect
 from policy_service.model.errors import StoreError
 from policy_service.model.facts import ENTITIES, Fact
 from policy_service.store.reader import TableReader
-from policy_service.store.rows import change_row, json_form, key_is
+from policy_service.store.rows import change_row, json_form, key_is, parameters_of
 from policy_service.store.tables import CHANGES, COUNTER, TABLES
 
 
@@ -89,12 +89,15 @@ def _apply(connection: Connection, reader: TableReader, effect: Effect) -> None:
     stored = reader.get(entity, effect.key)
     if canonical_text(effect.before) != canonical_text(None if stored is None else json_form(stored)):
         raise _diverged(effect)
-    here = key_is(entity, table, effect.key)
+    here, key = key_is(entity, table), parameters_of(entity, effect.key)
     if effect.after is None:
-        connection.execute(delete(table).where(here))
+        connection.execute(delete(table).where(here), key)
         return
     row = _row(entity, effect)
-    _write(connection, insert(table) if stored is None else update(table).where(here), row)
+    if stored is None:
+        _write(connection, insert(table), row)
+    else:
+        _write(connection, update(table).where(here), row | key)
 
 
 def _row(entity: type[Fact], effect: Effect) -> dict[str, Any]:
