@@ -19,6 +19,7 @@ CODES: Final[dict[str, str]] = {
     "unknown_field": "400. A member that this body does not have.",
     "wrong_type": "400. A member has another type than it must.",
     "invalid_value": "400. A member has the right type and the wrong form.",
+    "secret_in_request": "400. An API key stands elsewhere than in `key`, where it would be recorded.",
     "unrecordable": "400. The request holds a text or number that no JSON can carry, and so no record.",
     "unknown_parameter": "400. A query parameter that this route does not have.",
     "duplicate_parameter": "400. A query parameter stands twice.",

@@ -17,6 +17,8 @@ from typing import Final
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from policy_service.model.api_key import MIN_LENGTH, holds_api_key
+
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
 TRACE: Final = "policy_service.trace"
@@ -83,8 +85,11 @@ def read_trace(headers: RawHeaders, make: Callable[[int], str] = secrets.token_h
 
 
 def _request_id(values: list[bytes]) -> str | None:
-    sane = len(values) == 1 and _REQUEST_ID.fullmatch(values[0])
-    return values[0].decode() if sane else None
+    if len(values) != 1 or not _REQUEST_ID.fullmatch(values[0]):
+        return None
+    name = values[0].decode()
+    # It would stand in logs and records.
+    return None if len(name) >= MIN_LENGTH and holds_api_key(name) else name
 
 
 def _parent(values: list[bytes]) -> tuple[str, int] | None:

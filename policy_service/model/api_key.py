@@ -16,11 +16,13 @@ ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 ID_LENGTH: Final = 12
 SECRET_LENGTH: Final = 22
 CRC_LENGTH: Final = 6
+MIN_LENGTH: Final = 2 + 1 + ID_LENGTH + SECRET_LENGTH + CRC_LENGTH
 MAX_LENGTH: Final = 10 + 1 + ID_LENGTH + SECRET_LENGTH + CRC_LENGTH
 PREFIX: Final = re.compile(r"[a-z]{2,10}", re.ASCII)
 KEY_ID: Final = re.compile(rf"[0-9A-Za-z]{{{ID_LENGTH}}}", re.ASCII)
 SCANNER: Final = r"\b[a-z]{2,10}_[0-9A-Za-z]{40}\b"
 """For secret scanners, whatever the prefix; RE2 reads it too. A hit with the right checksum is a key."""
+_TAIL: Final = re.compile(r"_[0-9A-Za-z]{40}", re.ASCII)
 _KEY: Final = re.compile(r"([a-z]{2,10})_([0-9A-Za-z]{12})([0-9A-Za-z]{22})([0-9A-Za-z]{6})", re.ASCII)
 
 _PAIRS: Final = tuple(first + second for first in ALPHABET for second in ALPHABET)
@@ -58,6 +60,16 @@ def parse_api_key(text: str) -> ApiKeyText | None:
     if match is None or checksum(text[:-CRC_LENGTH]) != match.group(4):
         return None
     return ApiKeyText(match.group(1), match.group(2), match.group(3))
+
+
+def holds_api_key(text: str) -> bool:
+    """Whether a well-formed key with the right checksum stands anywhere in a text, whatever stands around it."""
+    return any(_is_key(text, match) for match in _TAIL.finditer(text))
+
+
+def _is_key(text: str, tail: re.Match[str]) -> bool:
+    start, end = tail.span()
+    return any(parse_api_key(text[start - length : end]) for length in range(2, min(start, 10) + 1))
 
 
 class KeyForm(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from policy_service.service.discreet import Discreet
 from policy_service.service.groups import Held
 from policy_service.service.key_uses import KeyUses
 from policy_service.service.ports import Clock, Decided, DecisionSink, IdSource
-from policy_service.service.recording import refuse_too_large
+from policy_service.service.recording import refuse_unrecordable
 from policy_service.service.replica import Replica
 
 
@@ -90,7 +90,7 @@ class Decisions:
         """Decide one request and have it recorded: the answer is held until it is.
 
         Raises:
-            RequestError: 400 `revision_unknown`, 413 `request_too_large`.
+            RequestError: 400 `revision_unknown`; as `refuse_unrecordable` does.
             StoreError: facts or pepper not available; there is no answer then, never an allow.
         """
         self._replica.reach(ask.min_revision, self._clock)
@@ -157,7 +157,7 @@ class Decisions:
         # Only of what looks like a key: a stranger's megabyte is never hashed.
         is_unknown = ask.key is not None and credential.outcome == "unknown"
         fingerprint = self._credentials.fingerprint(ask.key) if is_unknown and ask.key is not None else None
-        refuse_too_large(request, fingerprint)
+        refuse_unrecordable(request, fingerprint, ask.id)
         return _Asked(caller, ask, request, fingerprint)
 
     def _wrap(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from policy_service.api.tracing import Trace, read_trace
+from policy_service.model.api_key import format_api_key
 from tests.unit.api.desk import Desk, question
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -195,3 +196,12 @@ def test_a_bug_is_logged_with_the_names_of_its_request(
         answer = operator.call("GET", "/v1/users?workspace=acme", headers=[("X-Request-Id", "mine-1")])
     assert (answer.status_code, answer.headers["x-request-id"]) == (500, "mine-1")
     assert "request_id=mine-1 trace_id=" in caplog.text
+
+
+def test_a_request_id_that_holds_a_key_is_replaced() -> None:
+    """It would stand in logs and records."""
+    key = format_api_key("psx", "K00000000001", "s" * 22)
+    for name in (key, f"call-{key}"):
+        assert read_trace([(b"x-request-id", name.encode())]).request_id != name
+    other = key.replace("ss", "tt")
+    assert read_trace([(b"x-request-id", other.encode())]).request_id == other

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from policy_service.ledger.codec import decode_record, encode_request
 from policy_service.ledger.record import MAX_REQUEST_BYTES, DecisionRecord, differences, replayed_request
+from policy_service.model.api_key import format_api_key
 from policy_service.model.errors import RequestError
 from policy_service.model.request import MISSING, UNKNOWN, Credential, Request, ResourceRef
-from policy_service.service.recording import line_of, record_of, recorded_request, refuse_too_large
+from policy_service.service.recording import line_of, record_of, recorded_request, refuse_unrecordable
 from tests.unit.service.house import OPERATOR, TENANT, House, ask
 
 
@@ -102,9 +104,9 @@ def test_the_bound_is_on_the_canonical_form_to_the_byte(filling: str) -> None:
     width = len(encode_request(recorded_request(request_with(a=filling)))) - empty
     count, rest = divmod(MAX_REQUEST_BYTES - empty, width)
     text = filling * count + "y" * rest
-    refuse_too_large(request_with(a=text))
+    refuse_unrecordable(request_with(a=text))
     with pytest.raises(RequestError) as raised:
-        refuse_too_large(request_with(a=text + "y"))
+        refuse_unrecordable(request_with(a=text + "y"))
     assert raised.value.details == {"bytes": MAX_REQUEST_BYTES + 1, "limit_bytes": MAX_REQUEST_BYTES}
 
 
@@ -115,7 +117,7 @@ def test_a_source_address_counts_whatever_it_holds(filling: str) -> None:
         request = Request(UNKNOWN, "pipelines:run", ResourceRef("pipeline", "etl"), filling * count)
         size = len(encode_request(recorded_request(request, "f" * 64)))
         try:
-            refuse_too_large(request, "f" * 64)
+            refuse_unrecordable(request, "f" * 64)
         except RequestError:
             assert size > MAX_REQUEST_BYTES
         else:
@@ -126,8 +128,36 @@ def test_a_source_address_counts_whatever_it_holds(filling: str) -> None:
 def test_what_no_json_can_carry_is_refused(value: object) -> None:
     """400: such a request could not be recorded, so it is not decided."""
     with pytest.raises(RequestError) as raised:
-        refuse_too_large(request_with(a=value))
+        refuse_unrecordable(request_with(a=value))
     assert (raised.value.code, raised.value.status) == ("unrecordable", 400)
+
+
+KEY = format_api_key("psx", "K00000000001", "s" * 22)
+PLACES: list[Callable[[str], tuple[Request, str | None]]] = [
+    lambda text: (request_with(note=text), None),
+    lambda text: (request_with(**{text: 1}), None),
+    lambda text: (request_with(deep=[{"er": [0.5, text]}]), None),
+    lambda text: (Request(MISSING, "a:b", ResourceRef("t", "i"), None, {"ticket": text}), None),
+    lambda text: (Request(MISSING, "a:b", ResourceRef("t", "i"), text), None),
+    lambda text: (Request(MISSING, "a:b", ResourceRef("t", text)), None),
+    lambda text: (Request(MISSING, "a:b", ResourceRef("t", "i", None, text)), None),
+    lambda text: (Request(MISSING, "a:b", ResourceRef("t", "i")), text),
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("text", [KEY, f"x{KEY}y", f"Bearer {KEY}", f'"{KEY}"', f"ü_{KEY}", f"a_{KEY}_b"])
+def test_a_key_is_refused_in_every_place_where_it_would_be_recorded(
+    place: Callable[[str], tuple[Request, str | None]], text: str
+) -> None:
+    """400, and the message does not repeat it. What only looks like one is anybody's text."""
+    request, item_id = place(text)
+    with pytest.raises(RequestError) as raised:
+        refuse_unrecordable(request, None, item_id)
+    assert (raised.value.code, raised.value.status) == ("secret_in_request", 400)
+    assert KEY not in str(raised.value)
+    request, item_id = place(text.replace("s" * 22, "t" * 22))
+    refuse_unrecordable(request, None, item_id)
 
 
 def test_a_credential_named_without_a_secret_is_recorded_without_a_slot(house: House) -> None:
