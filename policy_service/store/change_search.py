@@ -8,6 +8,7 @@ on.
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Final
 
 import msgspec
@@ -20,6 +21,9 @@ from policy_service.store.tables import CHANGES
 
 WINDOW: Final = 2000
 """How many changes one page looks at, at most."""
+PAGE_CHARS: Final = 4_000_000
+"""How much a page may weigh, by the JSON text of its effects, unless one change alone weighs more: a change that
+imports keys has hundreds of effects."""
 DISORDER: Final = 1000
 """Clocks are set back now and then. A time finds its place among the revisions by the `DISORDER` changes next to it in
 time: unless a clock was wrong for longer than that many changes, none is missed. None is found that does not fit."""
@@ -42,8 +46,11 @@ def find_changes(
     newest_first: bool,
     limit: int,
     window: int = WINDOW,
+    page_chars: int = PAGE_CHARS,
 ) -> ChangesFound:
     """Up to `limit` changes that fit, of the revisions between `after` and `before`, both excluded.
+
+    Fewer where they would weigh more than `page_chars`, but one at least.
 
     Cost: `window` index entries and rows, whatever is asked for.
     """
@@ -56,8 +63,8 @@ def find_changes(
     last = _last_looked_at(connection, filters, leader, ends, newest_first, window)
     wanted = _fitting(query, filters, leader, _narrowed(ends, last, newest_first))
     fitting: list[int] = list(connection.scalars(wanted.order_by(_in_order(newest_first)).limit(limit + 1)))
-    shown = fitting[:limit]
-    position = shown[-1] if len(fitting) > limit else last
+    shown = _light_enough(connection, fitting[:limit], page_chars)
+    position = shown[-1] if len(fitting) > len(shown) else last
     return ChangesFound(changes=_whole(connection, shown, newest_first), position=position)
 
 
@@ -175,6 +182,14 @@ def _fitting(query: ChangeQuery, filters: Filters, leader: str | None, ends: End
 def _between(ends: Ends) -> ColumnElement[bool]:
     after, before = ends
     return _C.revision > after if before is None else and_(_C.revision > after, _C.revision < before)
+
+
+def _light_enough(connection: Connection, revisions: list[int], page_chars: int) -> list[int]:
+    """The first of these changes, as many as a page can carry."""
+    weighed = select(_C.revision, func.length(_C.effects)).where(_C.revision.in_(revisions))
+    weights = dict(connection.execute(weighed).tuples().all())
+    total = accumulate(weights[revision] for revision in revisions)
+    return revisions[: max(sum(so_far <= page_chars for so_far in total), 1)]
 
 
 def _whole(connection: Connection, revisions: list[int], newest_first: bool) -> tuple[Change, ...]:

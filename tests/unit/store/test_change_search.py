@@ -11,7 +11,7 @@ from policy_service.model.changes import Change, ChangeDraft
 from policy_service.model.facts import Workspace
 from policy_service.model.instants import MAX_NS, MIN_NS
 from policy_service.store import Store
-from policy_service.store.change_search import find_changes
+from policy_service.store.change_search import PAGE_CHARS, find_changes
 from policy_service.store.tables import CHANGES
 from tests.unit.store.drafts import NOW, draft, put
 
@@ -56,7 +56,15 @@ def random_query(rng: random.Random) -> ChangeQuery:
     )
 
 
-def pages(store: Store, query: ChangeQuery, newest_first: bool, limit: int, window: int, after: int) -> list[Change]:
+def pages(
+    store: Store,
+    query: ChangeQuery,
+    newest_first: bool,
+    limit: int,
+    window: int,
+    after: int,
+    page_chars: int = PAGE_CHARS,
+) -> list[Change]:
     """All that fits, page by page."""
     found: list[Change] = []
     position: int | None = None
@@ -70,8 +78,9 @@ def pages(store: Store, query: ChangeQuery, newest_first: bool, limit: int, wind
                 newest_first=newest_first,
                 limit=limit,
                 window=window,
+                page_chars=page_chars,
             )
-            assert len(page.changes) <= limit
+            assert len(page.changes) <= (limit if page_chars else 1)
             found += page.changes
             if page.position is None:
                 return found
@@ -79,7 +88,7 @@ def pages(store: Store, query: ChangeQuery, newest_first: bool, limit: int, wind
 
 
 def test_what_fits_is_found_whatever_is_asked_for(store: Store) -> None:
-    """Any filters, either order, any size of page, however little a page may look at: each change once, in order."""
+    """Any filters, either order, however little a page may hold, look at or weigh: each change once, in order."""
     changes = fill(store, 80)
     rng = random.Random(1)
     hits = 0
@@ -87,7 +96,7 @@ def test_what_fits_is_found_whatever_is_asked_for(store: Store) -> None:
         query, newest_first = random_query(rng), rng.random() < 0.5
         after, limit, window = rng.choice((0, 0, 40)), rng.choice((1, 3, 100)), rng.choice((2, 5, 1000))
         expected = [change for change in changes if query.fits(change) and change.revision > after]
-        found = pages(store, query, newest_first, limit, window, after)
+        found = pages(store, query, newest_first, limit, window, after, rng.choice((0, 150, PAGE_CHARS)))
         assert found == (expected[::-1] if newest_first else expected), query
         hits += bool(found)
     assert hits > 60
