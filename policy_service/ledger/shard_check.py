@@ -1,0 +1,365 @@
+"""One shard held against everything that vouches for it: kept hashes, signed roots, and what comes after the last one.
+
+A segment's lines give one list of leaf hashes, its `.hashes` file keeps another. Where they differ, the signed roots
+say which of the two is true.
+
+INVARIANT: an altered line that is covered by a checkpoint is named exactly, as long as the kept hashes are true
+(test_ledger_tampering: named exactly).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Container, Sequence
+from itertools import islice
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from policy_service.ledger.codec import BadLine, decode_record
+from policy_service.ledger.comparing import explained, first_difference
+from policy_service.ledger.decision_ids import ID_LENGTH, DecisionIds
+from policy_service.ledger.evidence import Promise
+from policy_service.ledger.findings import Finding, finding
+from policy_service.ledger.layout import Segment
+from policy_service.ledger.merkle import EMPTY_ROOT, HASH_BYTES, LeafHashes, Tree, leaf_hashes
+from policy_service.ledger.reader import Block, blocks, lines
+from policy_service.model.errors import StoreError
+
+_BAD: Final = {
+    "malformed_line": "record_malformed",
+    "not_canonical": "record_not_canonical",
+    "unknown_schema": "unknown_schema",
+}
+_IDS: Final = re.compile(rb'\},"id":"([^"]{22})"')
+"""A record's own id in the canonical form: there its `facts` end."""
+
+
+class _Named(msgspec.Struct):
+    id: str
+
+
+_ID: Final = msgspec.json.Decoder(_Named)
+
+
+class Audit(NamedTuple):
+    """What the checks of all shards share.
+
+    Args:
+        ids: sees the ids of all records.
+        stands: whether the facts know a change of that number and hash.
+        advance: told of each block how many bytes of its file and how many lines it was.
+        expired: shards and numbers of segments whose records were removed on purpose, as a change says.
+    """
+
+    ids: DecisionIds
+    stands: Callable[[int, str], bool] = lambda _revision, _hash: True
+    advance: Callable[[int, int], object] = lambda _bytes, _lines: None
+    expired: Container[tuple[str, int]] = frozenset()
+
+
+class Lines(NamedTuple):
+    """What a segment's file holds: the hashes of its finished lines, one after the other, and what follows them."""
+
+    hashes: bytes
+    rest: bytes = b""
+    trouble: str | None = None
+    is_gone: bool = False
+
+    @property
+    def finished(self) -> int:
+        """How many lines are finished."""
+        return len(self.hashes) // HASH_BYTES
+
+
+class Judged(NamedTuple):
+    """One segment against its kept hashes and the signed roots.
+
+    Args:
+        kept: the kept hashes; None where there are none.
+        end: how many records it has by the checkpoint at its end; None where nobody says.
+        trees: the shard's tree grown by the lines, and by the kept hashes where they differ, to the last root.
+        is_of_lines: whether the last root within it that holds is that of the lines; None where none is.
+        broken: the promises that neither list of hashes keeps.
+    """
+
+    lines: Lines
+    kept: bytes | None
+    end: int | None
+    trees: list[Tree]
+    is_of_lines: bool | None
+    broken: list[Promise]
+
+    @property
+    def difference(self) -> int | None:
+        """The first place where lines and kept hashes are not the same."""
+        return None if self.kept is None else first_difference(self.lines.hashes, self.kept)
+
+    @property
+    def needed(self) -> int:
+        """How many lines there must be at least."""
+        return max(len(self.kept or b"") // HASH_BYTES, self.end or 0)
+
+    def grown(self, tree: Tree) -> Tree:
+        """The tree grown by this segment: by the true hashes, as far as can be told.
+
+        Args:
+            tree: of the segments before.
+        """
+        kept = self.kept or b""
+        is_longer = len(kept) > len(self.lines.hashes)
+        is_kept = is_longer if self.difference is None else not self.is_of_lines
+        hashes, grown = kept if is_kept else self.lines.hashes, self.trees[-1 if is_kept else 0]
+        count = len(hashes) // HASH_BYTES if self.end is None else min(self.end, len(hashes) // HASH_BYTES)
+        if grown.size > tree.size + count:
+            grown = Tree(tree.size, tree.peaks)
+        grown.extend(LeafHashes(hashes).between(grown.size - tree.size, count))
+        return grown
+
+
+class ShardCheck:
+    """Checks one shard, segment after segment.
+
+    Args:
+        promises: who vouches for how much of it.
+        is_closed: by a change: then nothing may follow what is vouched for.
+
+    Attributes:
+        findings: what was found so far.
+        covered: for how many records somebody vouches.
+    """
+
+    def __init__(self, shard: str, promises: Sequence[Promise], audit: Audit, *, is_closed: bool = False) -> None:
+        self._shard = shard
+        self._promises = sorted(promises, key=lambda promise: promise.size)
+        self._is_closed = is_closed
+        self._audit = audit
+        self._tree = Tree()
+        self._is_lost = False
+        self.findings: list[Finding] = []
+        self.covered = max((promise.size for promise in promises), default=0)
+
+    @property
+    def size(self) -> int:
+        """How many records were seen so far, or are vouched for in their place."""
+        return self._tree.size
+
+    def run(self, segments: Sequence[Segment]) -> None:
+        """Check all segments, in order and without gaps, and that nothing is missing at the end. Call once."""
+        for promise in self._promises:
+            if promise.size == 0 and promise.root != EMPTY_ROOT:
+                self._broken(promise, promise.by)
+        for segment in segments:
+            self._segment(segment, is_last=segment is segments[-1])
+        self._end(segments[-1] if segments else None)
+
+    def _segment(self, segment: Segment, *, is_last: bool) -> None:
+        # The hashes first: a server that is running may write more of both in between.
+        kept = _kept_hashes(segment)
+        judged = self._judge(segment, self._lines(segment), kept, is_last)
+        self._tell(segment, judged, is_last)
+        self._is_lost = self._is_lost or (judged.lines.is_gone and kept is None)
+        self._tree = judged.grown(self._tree)
+
+    # what the file holds
+
+    def _lines(self, segment: Segment) -> Lines:
+        path, hashes, rest, trouble, read = segment.lines_path(), bytearray(), b"", None, 0
+        if not path.exists():
+            return Lines(b"", is_gone=True)
+        try:
+            for block in blocks(path):
+                hashes += self._block(segment, block, len(hashes) // HASH_BYTES)
+                rest, trouble = block.rest, block.trouble
+                self._audit.advance(block.position - read, len(block.lines))
+                read = block.position
+        except StoreError as error:
+            trouble = error.message
+        return Lines(bytes(hashes), rest, trouble)
+
+    def _block(self, segment: Segment, block: Block, before: int) -> bytes:
+        first = self.size + before
+        if first + len(block.lines) <= self.covered:
+            self._audit.ids.add(_ids(block.text, block.lines))
+        else:
+            for index, line in enumerate(block.lines, before):
+                self._one(segment, line, index)
+        return b"".join(leaf_hashes(block.lines))
+
+    def _one(self, segment: Segment, line: bytes, index: int) -> None:
+        """A line in a block that is not vouched for as a whole: what nobody vouches for must be a good record."""
+        if self.size + index < self.covered:
+            self._audit.ids.add(_ids(line, [line]))
+            return
+        record = decode_record(line)
+        if isinstance(record, BadLine):
+            self._found(_BAD[record.code], record.message, segment, index, line=line)
+            return
+        self._audit.ids.add([record.id.encode()[:ID_LENGTH]])
+        if not self._audit.stands(record.revision, record.chain):
+            told = f"it was decided on change {record.revision}, whose hash it names is not that of this store's change"
+            self._found("record_of_other_facts", told, segment, index, line=line)
+
+    # what vouches for it
+
+    def _judge(self, segment: Segment, lines: Lines, kept: bytes | None, is_last: bool) -> Judged:
+        ends = [promise.size - self.size for promise in self._promises if promise.file == segment.checkpoint]
+        end = max((end for end in ends if end >= 0), default=None)
+        if end is None and not is_last and kept is not None and self.covered > self.size + len(kept) // HASH_BYTES:
+            # Somebody vouches for more than it: so its hashes were complete.
+            end = len(kept) // HASH_BYTES
+        candidates = [lines.hashes] if kept is None or kept == lines.hashes else [lines.hashes, kept]
+        trees = [Tree(self.size, self._tree.peaks) for _ in candidates]
+        is_of_lines, broken = self._compare(candidates, trees)
+        return Judged(lines, kept, end, trees, is_of_lines, broken)
+
+    def _compare(self, candidates: Sequence[bytes], trees: Sequence[Tree]) -> tuple[bool | None, list[Promise]]:
+        """Whether the signed roots are those of the first list of hashes, and those that are of none."""
+        base, is_first, broken = self.size, None, []
+        limit = base + max(map(len, candidates)) // HASH_BYTES
+        promises = [] if self._is_lost else [one for one in self._promises if base < one.size <= limit]
+        for promise in promises:
+            of = []
+            for hashes, tree in zip(candidates, trees, strict=True):
+                if promise.size - base <= len(hashes) // HASH_BYTES:
+                    tree.extend(LeafHashes(hashes).between(tree.size - base, promise.size - base))
+                    of.append(tree.root() == promise.root)
+                else:
+                    of.append(False)
+            if any(of):
+                is_first = of[0]
+            else:
+                broken.append(promise)
+        return is_first, broken
+
+    # what is to be told
+
+    def _tell(self, segment: Segment, judged: Judged, is_last: bool) -> None:
+        lines, difference = judged.lines, judged.difference
+        if lines.trouble is not None:
+            self._found("segment_damaged", f"it cannot be read from here on: {lines.trouble}", segment, lines.finished)
+        if lines.is_gone:
+            self._gone(segment, judged)
+        elif difference is not None:
+            self._differ(segment, judged, difference)
+        elif lines.finished < judged.needed and lines.trouble is None:
+            told = f"it ends here, and {judged.needed - lines.finished} more records were vouched for"
+            self._found("records_missing", told, segment, lines.finished, line=lines.rest or None)
+        elif judged.end is not None and lines.finished > judged.end:
+            told = f"{lines.finished - judged.end} lines stand behind the signed end of this segment"
+            self._found("record_inserted", told, segment, judged.end)
+        elif lines.rest:
+            self._torn(segment, judged, is_last)
+        self._tell_of_hashes(segment, judged)
+        for promise in judged.broken:
+            self._broken(promise, f"{promise.by} gives another root for the first {promise.size} records")
+
+    def _gone(self, segment: Segment, judged: Judged) -> None:
+        is_expired = (self._shard, segment.number) in self._audit.expired
+        if is_expired and judged.kept is not None and not judged.broken:
+            told = f"its {judged.needed} records were kept as long as they were to be; hashes and checkpoint are here"
+            self._found("records_expired", told, segment)
+            return
+        self._found("segment_missing", f"segment {segment.number} of this shard is gone", segment, 0)
+
+    def _differ(self, segment: Segment, judged: Judged, index: int) -> None:
+        assert judged.kept is not None  # there was something to differ from
+        if judged.is_of_lines:
+            self._found("hashes_altered", f"hash {index + 1} is not that of the record that was signed for", segment)
+            return
+        difference = explained(judged.lines.hashes, judged.kept, index)
+        self._found(difference.code, difference.message, segment, index)
+
+    def _torn(self, segment: Segment, judged: Judged, is_last: bool) -> None:
+        count = len(judged.lines.rest)
+        if is_last and judged.end is None and not self._is_closed:
+            told = f"{count} bytes of a record that was not finished"
+            self._found("torn_line", told, segment, judged.lines.finished)
+        else:
+            told = f"{count} bytes that are no record stand behind the last one"
+            self._found("record_inserted", told, segment, judged.lines.finished)
+
+    def _tell_of_hashes(self, segment: Segment, judged: Judged) -> None:
+        kept = len(judged.kept or b"") // HASH_BYTES
+        if judged.difference is None and kept < min(judged.lines.finished, self.covered - self.size):
+            self._found("hashes_missing", f"{kept} of {judged.lines.finished} records have their hashes kept", segment)
+
+    def _broken(self, promise: Promise, told: str) -> None:
+        """Records are not those that were signed for; where it is known which, that was told already."""
+        if any(one.severity == "error" and (one.number or 0) <= promise.size for one in self.findings):
+            return
+        since = max((one.size for one in self._promises if one.size <= self.size), default=0)
+        place: dict[str, Any] = {"shard": self._shard, "number": since + 1, "file": promise.file}
+        told = f"{told}: one of the records {since + 1} to {promise.size} was altered, and the kept hashes with it"
+        self.findings.append(finding("root_differs", told, **place))
+
+    def _end(self, last: Segment | None) -> None:
+        promise = self._promises[-1] if self._promises else None
+        if promise is None or promise.size <= self.size or self._is_lost:
+            return
+        if any(one.code in ("records_missing", "segment_missing") for one in self.findings):
+            return
+        told = f"{promise.by} vouches for {promise.size} records, and there are {self.size}"
+        if last is None:
+            self.findings.append(finding("records_missing", told, shard=self._shard, number=self.size + 1))
+        else:
+            self._found("records_missing", told, last, _line_count(last), number=self.size + 1)
+
+    def _found(
+        self,
+        code: str,
+        message: str,
+        segment: Segment,
+        index: int | None = None,
+        *,
+        line: bytes | None = None,
+        number: int | None = None,
+    ) -> None:
+        """Note a finding about a segment, or its line `index` from 0."""
+        place: dict[str, Any] = {"shard": self._shard, "file": segment.lines_path()}
+        if code in ("hashes_altered", "hashes_missing"):
+            place["file"] = segment.hashes
+        if index is not None:
+            text = _line_at(segment, index) if line is None else line
+            place |= {"line": index + 1, "number": number or self.size + index + 1, "record": _id_of(text)}
+        self.findings.append(finding(code, message, **place))
+
+
+def _kept_hashes(segment: Segment) -> bytes | None:
+    """The whole hashes in a segment's file of them; None where there is none."""
+    try:
+        content = segment.hashes.read_bytes()
+    except OSError:
+        return None
+    return content[: len(content) // HASH_BYTES * HASH_BYTES]
+
+
+def _ids(text: bytes, texts: Sequence[bytes]) -> list[bytes]:
+    """The decision ids of lines: at once where all are as they are written, else one by one."""
+    ids = _IDS.findall(text)
+    if len(ids) == len(texts):
+        return ids
+    return [found.encode()[:ID_LENGTH] for found in map(_id_of, texts) if found is not None]
+
+
+def _id_of(line: bytes | None) -> str | None:
+    """The decision id in a line, whatever else is in it."""
+    try:
+        return None if line is None else _ID.decode(line).id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _line_at(segment: Segment, index: int) -> bytes | None:
+    path = segment.lines_path()
+    try:
+        return next(islice(lines(path), index, None)).text if path.exists() else None
+    except (StopIteration, StoreError):
+        return None
+
+
+def _line_count(segment: Segment) -> int:
+    try:
+        return sum(len(block.lines) for block in blocks(segment.lines_path()))
+    except StoreError:
+        return 0
