@@ -186,8 +186,8 @@ def _between(ends: Ends) -> ColumnElement[bool]:
 
 def _light_enough(connection: Connection, revisions: list[int], page_chars: int) -> list[int]:
     """The first of these changes, as many as a page can carry."""
-    weighed = select(_C.revision, func.length(_C.effects)).where(_C.revision.in_(revisions))
-    weights = dict(connection.execute(weighed).tuples().all())
+    weighed = select(_C.revision, func.length(_C.effects).label("weight")).where(_C.revision.in_(revisions))
+    weights = {row.revision: row.weight for row in connection.execute(weighed)}
     total = accumulate(weights[revision] for revision in revisions)
     return revisions[: max(sum(so_far <= page_chars for so_far in total), 1)]
 
