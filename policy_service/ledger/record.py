@@ -141,7 +141,12 @@ class DecisionRecord(Part, frozen=True, kw_only=True):
 
 def replayed_request(record: DecisionRecord) -> Request:
     """The request to decide again."""
-    asked, shown = record.request, record.request.credential
+    return request_of(record.request)
+
+
+def request_of(asked: RecordedRequest) -> Request:
+    """A recorded request as the pure decision sees it."""
+    shown = asked.credential
     resource = ResourceRef(*msgspec.structs.astuple(asked.resource))
     credential = Credential(shown.outcome, shown.key_id, shown.slot)
     return Request(credential, asked.scope, resource, asked.source_ip, asked.context)

@@ -54,11 +54,11 @@ class Bundles:
 
     def policy(self, digest: str) -> Policy:
         """The policy of a published bundle. Raises as `program` does."""
-        return self._policies.get(digest, lambda: _load(digest, self.files(digest)))
+        return self._policies.get(digest, lambda: load_bundle(digest, self.files(digest)))
 
     def policy_in(self, reader: FactReader, digest: str) -> Policy:
         """The same, read within a transaction that is open already."""
-        return self._policies.get(digest, lambda: _load(digest, reader.bundle_files(digest)))
+        return self._policies.get(digest, lambda: load_bundle(digest, reader.bundle_files(digest)))
 
     def prepare(self, files: Mapping[str, str]) -> None:
         """Load and link rule files that may be published soon, so that this is quick then. Mistakes are told then."""
@@ -218,7 +218,12 @@ def _not_published(digest: str) -> RequestError:
     return RequestError("not_found", f"there is no bundle {shown(digest)}; publish it first", status=404)
 
 
-def _load(digest: str, files: Mapping[str, str] | None) -> Policy:
+def load_bundle(digest: str, files: Mapping[str, str] | None) -> Policy:
+    """The policy that the files of a bundle mean; None stands for files that are not there.
+
+    Raises:
+        StoreError: `bundle_missing`, `bundle_unreadable`, `bundle_damaged`.
+    """
     if files is None:
         raise StoreError("bundle_missing", f"bundle `{digest}` is not in the store; restore the store from a backup")
     try:
