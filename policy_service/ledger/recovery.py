@@ -14,6 +14,7 @@ import msgspec
 
 from policy_service.ledger.hashing import ShardTree, damaged
 from policy_service.ledger.layout import FILE_MODE, Segment, segments
+from policy_service.ledger.merkle import Tree
 from policy_service.ledger.syncing import sync_folder
 
 _BACKWARDS: Final = 1 << 16
@@ -23,14 +24,13 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
     """What an abandoned shard holds, now that it is whole.
 
     Args:
-        size, root: of the tree over its records.
+        tree: over its records.
         last: its last segment; None where it never had one.
         torn_bytes: how much of a record was cut off its end; 0 where nothing was.
     """
 
     shard: str
-    size: int
-    root: bytes
+    tree: Tree
     last: Segment | None
     torn_bytes: int
 
@@ -54,7 +54,7 @@ def recover(folder: Path, shard: str) -> Recovered:
         _take(tree)
         tree.next_segment()
     sync_folder(folder)
-    return Recovered(shard=shard, size=tree.tree.size, root=tree.tree.root(), last=last, torn_bytes=torn_bytes)
+    return Recovered(shard=shard, tree=tree.tree, last=last, torn_bytes=torn_bytes)
 
 
 def _take(tree: ShardTree) -> None:

@@ -55,16 +55,24 @@ def seal(segment: Segment) -> int:
     return size - segment.packed.stat().st_size
 
 
-def remove(segment: Segment) -> None:
-    """Remove the records of a sealed segment, of which hashes and checkpoint stay: later ones still verify.
+def check_sealed(segment: Segment) -> None:
+    """Return if a segment is sealed and its records are those that were signed.
 
     Raises:
-        OSError: a file cannot be read or removed.
-        StoreError: `ledger_damaged`: the records are not those that were signed; they are left as evidence.
+        OSError: a file cannot be read.
+        StoreError: `ledger_unsealed`; `ledger_damaged`: the records are others.
     """
     if segment.plain.exists() or not segment.checkpoint.exists():
         raise StoreError("ledger_unsealed", f"`{segment.plain.name}` is not sealed; only sealed records are removed")
     _compare(segment.packed, segment)
+
+
+def remove(segment: Segment) -> None:
+    """Remove the records of a sealed segment, of which hashes and checkpoint stay: later ones still verify.
+
+    Raises: as `check_sealed`; then the records are left as evidence.
+    """
+    check_sealed(segment)
     segment.packed.unlink()
     sync_folder(segment.folder)
 

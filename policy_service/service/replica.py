@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -11,9 +11,9 @@ import msgspec
 from policy_service.engine.fold import diverged
 from policy_service.engine.ports import ProgramSource
 from policy_service.engine.snapshot import Snapshot
-from policy_service.model.changes import Change
+from policy_service.model.changes import GENESIS_HASH, Change
 from policy_service.model.errors import RequestError, StoreError
-from policy_service.model.facts import ActiveBundle, Bundle, ShadowBundle
+from policy_service.model.facts import ActiveBundle, Bundle, LedgerShard, ShadowBundle
 from policy_service.service.clock import elapsed_s
 from policy_service.service.ports import Clock, FactStore
 
@@ -51,6 +51,19 @@ class Prepared(msgspec.Struct, frozen=True):
     trouble: StoreError | None = None
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """Where the facts stand: what a checkpoint of the ledger says of them beside the records.
+
+    Args:
+        revision, chain: number and hash of the last change seen.
+        shards: every shard that was ever opened, by id, as of that change.
+    """
+
+    revision: int
+    chain: str
+    shards: Mapping[str, LedgerShard]
+
+
 class Replica:
     """The snapshot, and how it is brought up to date.
 
@@ -75,6 +88,7 @@ class Replica:
         self._store = store
         self._programs = programs
         self._snapshot = Snapshot(programs)
+        self._standing = Standing(0, GENESIS_HASH, {})
         self._elapsed = elapsed
         self._deadline: float | None = None
         self._failure: StoreError | None = None
@@ -91,6 +105,11 @@ class Replica:
     def place(self) -> tuple[int, str]:
         """Where the snapshot stands in the chain of changes: revision and hash, as a store's version token has them."""
         return self._snapshot.revision, self._snapshot.chain_hash
+
+    @property
+    def standing(self) -> Standing:
+        """The same with the shards of the ledger, as of one change. In any thread; an older one is never altered."""
+        return self._standing
 
     @property
     def failure(self) -> StoreError | None:
@@ -211,8 +230,17 @@ class Replica:
             self.stop(StoreError("replica_failed", f"change {change.revision} broke this worker; restart it"))
             raise
         self._failure = None
+        self._standing = Standing(change.revision, change.hash, self._shards_after(change))
         if self._is_deciding():
             self._published.extend(effect.key[0] for effect in change.effects if effect.entity == Bundle.entity)
+
+    def _shards_after(self, change: Change) -> Mapping[str, LedgerShard]:
+        """The shards as a change leaves them, which the snapshot has just taken. None is ever removed."""
+        touched = [effect.key for effect in change.effects if effect.entity == LedgerShard.entity]
+        if not touched:
+            return self._standing.shards
+        found = [self._snapshot.fact(LedgerShard.entity, key) for key in touched]
+        return {**self._standing.shards, **{fact.id: fact for fact in found if isinstance(fact, LedgerShard)}}
 
     def take_published(self) -> list[str]:
         """Digests of the bundles published, and of one put in shadow, since this was last asked: to be linked aside."""

@@ -30,7 +30,7 @@ def first(tmp_path: Path) -> Segment:
 def test_a_torn_last_line_is_cut_and_kept_beside(first: Segment, torn: bytes) -> None:
     first.plain.write_bytes(b"one\ntwo\n" + torn)
     found = recover(first.folder, SHARD)
-    assert (found.size, found.root, found.torn_bytes) == (2, root_of(b"one", b"two"), len(torn))
+    assert (found.tree.size, found.tree.root(), found.torn_bytes) == (2, root_of(b"one", b"two"), len(torn))
     assert first.plain.read_bytes() == b"one\ntwo\n"
     assert (first.torn.read_bytes() if torn else b"") == torn
     assert first.torn.exists() == bool(torn)
@@ -39,7 +39,7 @@ def test_a_torn_last_line_is_cut_and_kept_beside(first: Segment, torn: bytes) ->
 def test_a_file_of_nothing_but_a_torn_line_holds_no_record(first: Segment) -> None:
     first.plain.write_bytes(b"x" * 200_000)
     found = recover(first.folder, SHARD)
-    assert (found.size, found.root, first.plain.read_bytes()) == (0, EMPTY_ROOT, b"")
+    assert (found.tree.size, found.tree.root(), first.plain.read_bytes()) == (0, EMPTY_ROOT, b"")
 
 
 def test_torn_lines_of_two_crashes_are_both_kept(first: Segment) -> None:
@@ -53,12 +53,12 @@ def test_recovering_again_finds_the_same(first: Segment) -> None:
     first.plain.write_bytes(b"one\ntw")
     once = recover(first.folder, SHARD)
     again = recover(first.folder, SHARD)
-    assert (again.size, again.root, again.torn_bytes) == (once.size, once.root, 0)
+    assert (again.tree.size, again.tree.root(), again.torn_bytes) == (once.tree.size, once.tree.root(), 0)
 
 
 def test_a_shard_that_never_had_a_segment_is_empty(tmp_path: Path) -> None:
     found = recover(tmp_path, SHARD)
-    assert (found.size, found.root, found.last) == (0, EMPTY_ROOT, None)
+    assert (found.tree.size, found.tree.root(), found.last) == (0, EMPTY_ROOT, None)
 
 
 def test_all_segments_count_sealed_ones_and_those_whose_records_are_gone_too(first: Segment) -> None:
@@ -72,9 +72,9 @@ def test_all_segments_count_sealed_ones_and_those_whose_records_are_gone_too(fir
     first.packed.unlink()
     assert [segment.number for segment in segments(first.folder, SHARD)] == [2, 3]
     found = recover(first.folder, SHARD)
-    assert (found.size, found.root, found.last) == (5, root_of(b"a", b"b", b"c", b"d", b"e"), third)
+    assert (found.tree.size, found.tree.root(), found.last) == (5, root_of(b"a", b"b", b"c", b"d", b"e"), third)
     leaves = mapped_leaves([first, second, third])
-    assert subtree_root(leaves) == found.root
+    assert subtree_root(leaves) == found.tree.root()
 
 
 def test_a_missing_segment_is_told(first: Segment) -> None:
