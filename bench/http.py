@@ -1,9 +1,10 @@
 """Requests/s of `POST /decide` over HTTP, one server process, 32 connections, load from a second process.
 
-    python -m bench.http [--seconds 5] [--connections 32]
+    python -m bench.http [--seconds 5] [--connections 32] [--durability os]
 
-Needs `wrk` (Debian's package of that name). The server is pinned to the first core, the load to the last; the answer is
-asserted before anything is timed.
+With each durability of the ledger in turn its cost is seen, and how many records share a write. Needs `wrk` (Debian's
+package of that name). The server is pinned to the first core, the load to the last; the answer is asserted before
+anything is timed.
 """
 
 from __future__ import annotations
@@ -31,17 +32,25 @@ wrk.body = [==[{body}]==]
 
 
 def load(url: str, key: str, body: str, seconds: int, connections: int, folder: Path) -> tuple[float, str, int]:
-    """(requests/s, median latency, failures) as wrk tells them."""
+    """(requests/s, latencies, failures) as wrk tells them."""
     script = folder / "ask.lua"
     script.write_text(LUA.format(key=key, body=body))
     wrk = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script), f"{url}/decide"]
     pinned = ["taskset", "-c", str((os.cpu_count() or 1) - 1), *wrk]
     out = subprocess.run(pinned, capture_output=True, text=True, check=True).stdout
     rate = re.search(r"Requests/sec:\s+([\d.]+)", out)
-    median = re.search(r"50%\s+(\S+)", out)
+    latencies = dict(re.findall(r"(50|99)%\s+(\S+)", out))
     failures = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
     assert rate is not None, out
-    return float(rate[1]), median[1] if median else "?", int(failures[1]) if failures else 0
+    told = f"median {latencies.get('50', '?')}  p99 {latencies.get('99', '?')}"
+    return float(rate[1]), told, int(failures[1]) if failures else 0
+
+
+def records_per_write(url: str) -> str:
+    """The size of groups, as the server's metrics tell it."""
+    metrics = httpx.get(f"{url}/metrics").text
+    found = dict(re.findall(r"^policy_service_ledger_records_per_write_(sum|count) (\S+)$", metrics, re.M))
+    return f"{float(found['sum']) / float(found['count']):.1f}" if found else "none"
 
 
 def main() -> int:
@@ -49,6 +58,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--durability", choices=("fsync", "os", "off"), default="os")
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         print("skipped: needs wrk (apt-get install wrk)")
@@ -57,7 +67,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         keys = answer("init", "--demo", "--data-dir", folder / "data")
-        with Server(folder / "data") as server:
+        with Server(folder / "data", POLICY_SERVICE_LEDGER_DURABILITY=options.durability) as server:
             cases = {
                 "service key, unregistered pipeline": (keys["service_key"], "etl-42", "allow"),
                 "user key, registered pipeline, a rule denies": (keys["user_key"], "etl-nightly", "deny"),
@@ -68,11 +78,12 @@ def main() -> int:
                 headers = {"Authorization": f"Bearer {keys['caller_key']}"}
                 first = httpx.post(f"{server.url}/decide", json=ask, headers=headers).json()
                 assert first["decision"] == expected, first
-                rate, median, failures = load(
+                rate, latency, failures = load(
                     server.url, keys["caller_key"], json.dumps(ask), options.seconds, options.connections, folder
                 )
                 assert failures == 0, f"{failures} answers were no decisions"
-                print(f"{title:48} {rate:8.0f} requests/s  median {median}")
+                print(f"{title:48} {rate:8.0f} requests/s  {latency}")
+            print(f"ledger {options.durability}: records per write {records_per_write(server.url)}")
     return 0
 
 

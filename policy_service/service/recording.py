@@ -102,8 +102,10 @@ def _is_short(request: Request) -> bool:
     resource = request.resource
     if request.context or resource.attributes:
         return False
-    texts = (request.scope, resource.type, resource.id, resource.workspace, resource.owner, request.source_ip)
-    return all(text is None or len(text) < MIN_LENGTH for text in texts)
+    for text in (request.scope, resource.type, resource.id, resource.workspace, resource.owner, request.source_ip):
+        if text is not None and len(text) >= MIN_LENGTH:
+            return False
+    return True
 
 
 def _too_large(size: int) -> RequestError:
