@@ -64,7 +64,10 @@ class Recorder:
         self._sizes = [0] * (len(SIZES) + 1)
 
     def use(self, log: RecordLog | None) -> None:
-        """Write to this shard from now on; None: to none, and nothing is decided."""
+        """Write to this shard from now on; None: to none, and nothing is decided. Waits for what is being synced."""
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown()
         self._log = log
         self._failure = None
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
 
+from policy_service.api.decide import answer_decide
+from policy_service.api.incoming import Incoming
 from policy_service.api.ledger_state import ledger_document, ledger_trouble
+from policy_service.api.replies import Reply
 from policy_service.ledger.codec import decode_record
 from policy_service.ledger.record import MAX_REQUEST_BYTES, DecisionRecord
 from policy_service.model.errors import StoreError
+from policy_service.service.groups import Held
 from policy_service.service.recorder import Recorder
 from tests.fakes import MemoryLog
 from tests.unit.api.desk import ADMIN_SCOPES, Desk, problem_code, question
@@ -127,6 +134,36 @@ def test_records_and_writes_are_counted(desk: Desk, log: MemoryLog) -> None:
     assert "policy_service_ledger_records_per_write_sum 6.0" in metrics
     assert 'policy_service_ledger_records_per_write_bucket{le="4.0"} 1.0' in metrics
     assert 'policy_service_ledger_records_per_write_bucket{le="8.0"} 2.0' in metrics
+
+
+def test_another_way_in_needs_no_task(desk: Desk, log: MemoryLog) -> None:
+    """A protocol class asks many questions in one turn and sends each answer when its group tells it to."""
+    caller, key = str(desk.key), desk.house.key().text
+    desk.house.replica.catch_up()
+    point = desk.app.state.site.point
+    body = json.dumps(question(key=key)).encode()
+    incoming = Incoming(((b"authorization", f"Bearer {caller}".encode()),), "192.0.2.7", b"", body)
+    sent: list[Reply] = []
+
+    def send(held: Held[Reply]) -> None:
+        held.group.then(lambda: sent.append(point.final(held, incoming)))
+
+    async def turn() -> None:
+        answers = [answer_decide(point, incoming) for _ in range(5)]
+        before = len(sent)
+        for held in answers:
+            assert held is not None
+            send(held)
+        assert len(sent) == before
+        await answers[0].group.written()
+
+    asyncio.run(turn())
+    assert [reply.status for reply in sent] == [200] * 5
+    assert [len(write) for write in log.writes] == [5]
+    log.broken = FULL
+    with contextlib.suppress(StoreError):
+        asyncio.run(turn())
+    assert [reply.status for reply in sent[5:]] == [503] * 5
 
 
 def test_refused_callers_leave_no_record(desk: Desk, log: MemoryLog) -> None:

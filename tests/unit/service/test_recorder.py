@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -178,3 +179,19 @@ def test_without_a_shard_nothing_is_decided() -> None:
     recorder.use(None)
     assert recorder.trouble() is not None
     assert log.lines() == [b"a"]
+
+
+def test_a_shard_is_given_up_only_when_its_sync_is_over() -> None:
+    """Whoever closes the file next finds nobody in it."""
+    log = MemoryLog()
+    log.is_slow = True
+    recorder = Recorder("fsync", log)
+
+    async def scene() -> None:
+        recorder.record_lines([b"a"])
+        await asyncio.sleep(0)
+        threading.Timer(0.05, log.go.set).start()
+        recorder.use(None)
+        assert log.synced == 1
+
+    run(scene)
