@@ -208,14 +208,24 @@ def test_the_digest_names_the_meaning_not_the_text(drawn: dict[str, dict[str, ob
     assert load_policy(changed).digest == load_policy(files).digest
 
 
+IN_THE_CUT = {"name": "in", "effect": "allow", "when": 'request.ip.inNetwork("cut")'}
+
+
 @given(documents(), st.data())
 def test_networks_are_the_addresses_in_them(drawn: dict[str, dict[str, object]], data: st.DataObject) -> None:
     """However they are cut, in any order, one inside another."""
     halves = ["10.0.0.0/9", "10.128.0.0/9", "10.3.0.0/16", "10.128.0.0/10"]
     cut = data.draw(st.permutations(halves))
-    whole, parts = ({**drawn, "networks.yaml": {"networks": {"n": cidrs}}} for cidrs in (["10.0.0.0/8"], cut))
-    for either in (whole, parts):
-        either["networks.yaml"]["networks"] |= drawn["networks.yaml"]["networks"]  # type: ignore[operator]
+    there = drawn["networks.yaml"]["networks"]
+    assert isinstance(there, dict)
+    whole, parts = (
+        {
+            **drawn,
+            "networks.yaml": {"networks": {**there, "cut": cidrs}},
+            "resources/gate.yaml": {"resource": "gate", "rules": [IN_THE_CUT]},
+        }
+        for cidrs in (["10.0.0.0/8"], cut)
+    )
     assert load_policy(render(whole)).digest == load_policy(render(parts)).digest
 
 
