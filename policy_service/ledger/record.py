@@ -166,7 +166,8 @@ def differences(record: DecisionRecord, decision: Decision) -> list[str]:
         "revision": (record.revision, decision.revision),
         "bundle": (record.bundle, decision.bundle),
         "at": (record.at, str(decision.now)),
-        "key_id": (record.request.credential.key_id, decision.key_id),
+        # A key that was gone by then has no principal, and the decision does not name it.
+        "key_id": (None if principal is None else record.request.credential.key_id, decision.key_id),
         "principal": (
             (None, None) if principal is None else (principal.kind, principal.id),
             (decision.principal_kind, decision.principal_id),
