@@ -234,12 +234,16 @@ class RecordingSink:
 
 
 class MemoryLog:
-    """A RecordLog in memory. `broken` makes it refuse; `is_slow` makes `sync` wait for `go`."""
+    """A RecordLog in memory. `broken` makes it refuse; `is_slow` makes `sync` wait for `go`.
+
+    `fails_after_sync` is what it is broken by once the next sync is over.
+    """
 
     def __init__(self) -> None:
         self.writes: list[list[bytes]] = []
         self.synced = 0
         self.broken: Exception | None = None
+        self.fails_after_sync: Exception | None = None
         self.soon: str | None = None
         self.is_slow = False
         self.go = threading.Event()
@@ -254,6 +258,7 @@ class MemoryLog:
             assert self.go.wait(10), "nobody let the disk go on"
         self.probe()
         self.synced = count
+        self.broken = self.fails_after_sync
 
     def probe(self) -> None:
         if self.broken is not None:

@@ -142,29 +142,37 @@ class Recorder:
         """Sync what was appended, off the loop; then the group that has gathered meanwhile is written."""
         log = self._log
         assert log is not None  # something was appended to it
+        self._threads = self._threads or ThreadPoolExecutor(1, thread_name_prefix="ledger-sync")
         try:
-            loop = asyncio.get_running_loop()
+            syncing = asyncio.get_running_loop().run_in_executor(self._threads, _failure_of, log.sync)
         except RuntimeError:
+            # There is no event loop, or the process is about to end and begins no thread.
             self._settle(group, _failure_of(log.sync))
             return
         self._is_syncing = True
-        self._threads = self._threads or ThreadPoolExecutor(1, thread_name_prefix="ledger-sync")
-        syncing = loop.run_in_executor(self._threads, _failure_of, log.sync)
         syncing.add_done_callback(lambda done: self._synced(group, done))
 
     def _synced(self, group: Group, done: asyncio.Future[StoreError | None]) -> None:
         """The next group first: the disk works on it while the answers of this one are sent."""
+        failure = _unfinished() if done.cancelled() else done.result()
         self._is_syncing = False
-        self._write()
-        self._settle(group, _unfinished() if done.cancelled() else done.result())
+        self._account(group, failure)
+        try:
+            self._write()
+        finally:
+            group.settle(failure)
 
     def _settle(self, group: Group, failure: StoreError | None) -> None:
+        self._account(group, failure)
+        group.settle(failure)
+
+    def _account(self, group: Group, failure: StoreError | None) -> None:
+        """Count it, and note the state that it shows: in the order in which things happened to the disk."""
         self._note(failure)
         if failure is None:
             self._count(group.lines)
         else:
             self._failures += 1
-        group.settle(failure)
 
     def _count(self, lines: list[bytes]) -> None:
         self._records += len(lines)

@@ -195,3 +195,25 @@ def test_a_shard_is_given_up_only_when_its_sync_is_over() -> None:
         assert log.synced == 1
 
     run(scene)
+
+
+def test_the_state_is_that_of_the_last_attempt() -> None:
+    """A group is synced, and the one behind it cannot be written: the good end of the first hides nothing."""
+    log = MemoryLog()
+    log.is_slow = True
+    recorder = Recorder("fsync", log)
+
+    async def scene() -> None:
+        first = recorder.record_lines([b"a"])
+        await asyncio.sleep(0)
+        second = recorder.record_lines([b"b"])
+        log.fails_after_sync = FULL
+        log.go.set()
+        await first.written()
+        with pytest.raises(StoreError):
+            await second.written()
+
+    run(scene)
+    assert (trouble := recorder.trouble()) is not None
+    assert trouble.code == "ledger_full"
+    assert recorder.report().records == 1
