@@ -8,7 +8,17 @@ from __future__ import annotations
 import runpy
 import sys
 
-BENCHES = ("policy_check", "decide", "http", "policy_live", "store", "admin", "import_keys", "changes_page")
+BENCHES = (
+    "policy_check",
+    "policy_test",
+    "decide",
+    "http",
+    "policy_live",
+    "store",
+    "admin",
+    "import_keys",
+    "changes_page",
+)
 
 
 def main(names: list[str]) -> int:

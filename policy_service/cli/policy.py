@@ -12,6 +12,7 @@ import typer
 from policy_service.cli.environment import Session
 from policy_service.cli.nouns import noun
 from policy_service.cli.options import AsJson, DataDir, PolicyFolder, Url
+from policy_service.cli.output import write_file
 from policy_service.cli.policy_store import PREFIX, stored_files
 from policy_service.cli.policy_text import policy_document, show_policy
 from policy_service.cli.report import Checked, check_folder, show_checked
@@ -20,7 +21,7 @@ from policy_service.engine.link import compile_policy
 from policy_service.language.load import load_policy
 from policy_service.language.policy import Policy
 from policy_service.language.schema import schemas
-from policy_service.model.errors import PolicyErrors, UsageError
+from policy_service.model.errors import PolicyErrors
 from policy_service.service.policy_folder import load_folder, shipped_folder
 
 app = noun("Rule files: check them, see what they mean.")
@@ -114,13 +115,8 @@ def write_schemas(
     if out is None:
         session.screen.json(found)
         return
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, schema in found.items():
-            (out / name).write_text(json.dumps(schema, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        reason = (error.strerror or "output failed").lower()
-        raise UsageError("unwritable", f"cannot write `{error.filename or out}`: {reason}") from None
+    for name, schema in found.items():
+        write_file(out / name, json.dumps(schema, ensure_ascii=False, indent=2) + "\n")
     written = [str(out / name) for name in found]
     if as_json:
         session.screen.json({"written": written})

@@ -14,6 +14,7 @@ from policy_service.cli.policy import app, chosen_folder
 from policy_service.cli.policy_changes import change_of_policy, show_change_of_policy
 from policy_service.cli.policy_shadow import shadow
 from policy_service.cli.policy_store import activations, publish, short, switch, whole_digest
+from policy_service.cli.policy_tests import run_tests
 from policy_service.language.load import load_policy
 from policy_service.model.errors import UsageError
 from policy_service.service.policy_folder import read_folder
@@ -23,6 +24,7 @@ Force = Annotated[bool, typer.Option("--force", help="Even if it ends your own a
 __all__ = ["app"]
 
 app.command("shadow")(shadow)
+app.command("test")(run_tests)
 
 
 @app.command("activate")

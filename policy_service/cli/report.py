@@ -62,16 +62,17 @@ def summary(checked: Checked) -> str:
     """One line: `policies: 2 errors, 1 warning`, or what a good folder holds and its digest."""
     errors = sum(1 for diagnostic in checked.diagnostics if diagnostic.severity == "error")
     warnings = len(checked.diagnostics) - errors
-    trouble = [_count(number, noun) for number, noun in ((errors, "error"), (warnings, "warning")) if number]
+    trouble = [count(number, noun) for number, noun in ((errors, "error"), (warnings, "warning")) if number]
     if checked.policy is None:
         return f"{checked.folder}: {', '.join(trouble)}"
     policy = checked.policy
     rules = sum(len(resource.rules) for resource in policy.resources.values())
-    parts = [_count(len(policy.scopes), "scope"), _count(len(policy.roles), "role"), _count(rules, "rule"), *trouble]
+    parts = [count(len(policy.scopes), "scope"), count(len(policy.roles), "role"), count(rules, "rule"), *trouble]
     return f"{checked.folder}: good, {', '.join(parts)}, {policy.digest}"
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """`1 rule`, `2 rules`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 

@@ -6,16 +6,14 @@ loader's to find; every file that loads fits its schema.
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final
+from typing import Final
 
 from policy_service.language.attributes import CEL_KEYWORDS
 from policy_service.language.resources import MAX_MESSAGE
+from policy_service.language.schema_parts import Schema, file_schema, list_of, map_of, object_of, string
+from policy_service.language.suite.schema import suite_schema
 from policy_service.model import names
 from policy_service.model.reasons import CHECKS, FIXED_CHECKS, REASONS
-
-DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-Schema = dict[str, Any]
 
 
 def schemas() -> dict[str, Schema]:
@@ -27,75 +25,40 @@ def schemas() -> dict[str, Schema]:
         "networks.schema.json": _networks(),
         "context.schema.json": _context(),
         "resource.schema.json": _resource(),
+        "tests.schema.json": suite_schema(),
     }
-
-
-def _file(title: str, description: str, required: list[str], properties: Schema) -> Schema:
-    return {"$schema": DIALECT, "title": title, **_object(description, required, properties)}
-
-
-def _object(description: str, required: list[str], properties: Schema) -> Schema:
-    return {
-        "description": description,
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
-
-
-def _map(description: str, keys: re.Pattern[str], values: Schema) -> Schema:
-    return {
-        "description": description,
-        "type": "object",
-        "propertyNames": {"pattern": _anchored(keys)},
-        "additionalProperties": values,
-    }
-
-
-def _anchored(pattern: re.Pattern[str]) -> str:
-    return f"^(?:{pattern.pattern})$"
-
-
-def _string(description: str, pattern: re.Pattern[str] | None = None) -> Schema:
-    text: Schema = {"description": description, "type": "string"}
-    return text if pattern is None else {**text, "pattern": _anchored(pattern)}
-
-
-def _list(description: str, items: Schema, at_least: int = 0) -> Schema:
-    return {"description": description, "type": "array", "items": items, "minItems": at_least}
 
 
 def _own_reason() -> Schema:
     text = (
         "Your own reason code, such as production_locked; callers get it with status 403. Built-in codes are refused."
     )
-    return {**_string(text, names.REASON), "not": {"enum": sorted(REASONS)}}
+    return {**string(text, names.REASON), "not": {"enum": sorted(REASONS)}}
 
 
 def _message() -> Schema:
-    return {**_string("For people, beside the reason code."), "maxLength": MAX_MESSAGE}
+    return {**string("For people, beside the reason code."), "maxLength": MAX_MESSAGE}
 
 
 def _condition(description: str) -> Schema:
-    return {**_string(f"{description} A CEL expression of type bool."), "minLength": 1}
+    return {**string(f"{description} A CEL expression of type bool."), "minLength": 1}
 
 
 def _scope(description: str) -> Schema:
-    return _string(description, names.SCOPE)
+    return string(description, names.SCOPE)
 
 
 def _chain() -> Schema:
-    builtin = _object(
+    builtin = object_of(
         "A built-in check. All seven are mandatory and take no options.", ["check"], {"check": {"enum": [*CHECKS]}}
     )
-    condition = _object(
+    condition = object_of(
         "A condition of your own: denies with `reason` unless `require` is satisfied.",
         ["check", "name", "require", "reason"],
         {
             "check": {"const": "condition"},
-            "name": _string("Names the condition in decisions; unique in the chain.", names.NAME),
-            "resource": _string("The resource type it applies to; needed to read `resource.attr`.", names.NAME),
+            "name": string("Names the condition in decisions; unique in the chain.", names.NAME),
+            "resource": string("The resource type it applies to; needed to read `resource.attr`.", names.NAME),
             "when": _condition("Where it applies; left out: always. A fault denies with policy_error."),
             "require": _condition("What must be satisfied. A fault denies with policy_error."),
             "reason": _own_reason(),
@@ -103,12 +66,12 @@ def _chain() -> Schema:
         },
     )
     checks = {
-        **_list("The checks that every request must pass, in order.", _by_check(builtin, condition), len(CHECKS)),
+        **list_of("The checks that every request must pass, in order.", _by_check(builtin, condition), len(CHECKS)),
         # `items` judges what follows `prefixItems` only, so these carry the form of a built-in check themselves.
         "prefixItems": [{**builtin, "properties": {"check": {"const": name}}} for name in FIXED_CHECKS],
         "allOf": [_exactly_once(name) for name in CHECKS],
     }
-    return _file("chain.yaml", "The ordered list of checks.", ["chain"], {"chain": checks})
+    return file_schema("chain.yaml", "The ordered list of checks.", ["chain"], {"chain": checks})
 
 
 def _by_check(builtin: Schema, condition: Schema) -> Schema:
@@ -123,46 +86,46 @@ def _exactly_once(name: str) -> Schema:
 
 
 def _scopes() -> Schema:
-    scope = _object(
+    scope = object_of(
         "One scope of the catalogue.",
         ["on"],
         {
-            "description": _string("What it lets one do, for people."),
-            "on": _list("The resource types it can be asked for.", _string("A resource type.", names.NAME)),
-            "implies": _list("Scopes that come with it.", _scope("A declared scope.")),
+            "description": string("What it lets one do, for people."),
+            "on": list_of("The resource types it can be asked for.", string("A resource type.", names.NAME)),
+            "implies": list_of("Scopes that come with it.", _scope("A declared scope.")),
         },
     )
-    scopes = _map("Every scope by name, such as pipelines:run.", names.SCOPE, scope)
-    return _file("scopes.yaml", "The catalogue of scopes.", ["scopes"], {"scopes": scopes})
+    scopes = map_of("Every scope by name, such as pipelines:run.", names.SCOPE, scope)
+    return file_schema("scopes.yaml", "The catalogue of scopes.", ["scopes"], {"scopes": scopes})
 
 
 def _roles() -> Schema:
-    role = _object(
+    role = object_of(
         "A named set of scopes.",
         [],
         {
-            "description": _string("Whom it is for, for people."),
-            "scopes": _list("The scopes it grants, with all that they imply.", _scope("A declared scope.")),
-            "inherits": _list("Roles whose scopes it grants as well.", _string("A declared role.", names.NAME)),
+            "description": string("Whom it is for, for people."),
+            "scopes": list_of("The scopes it grants, with all that they imply.", _scope("A declared scope.")),
+            "inherits": list_of("Roles whose scopes it grants as well.", string("A declared role.", names.NAME)),
         },
     )
-    roles = _map("Every role by name.", names.NAME, role)
-    return _file("roles.yaml", "Named sets of scopes.", ["roles"], {"roles": roles})
+    roles = map_of("Every role by name.", names.NAME, role)
+    return file_schema("roles.yaml", "Named sets of scopes.", ["roles"], {"roles": roles})
 
 
 def _networks() -> Schema:
-    cidr = _string("A CIDR without host bits, such as 203.0.113.0/24 or 2001:db8::/32, or the word any.")
-    cidrs = _list(
+    cidr = string("A CIDR without host bits, such as 203.0.113.0/24 or 2001:db8::/32, or the word any.")
+    cidrs = list_of(
         "The networks that bear this name.", {**cidr, "pattern": "^(?:any|[0-9a-fA-F:.]+(?:/[0-9]{1,3})?)$"}, 1
     )
-    networks = _map('Networks by name, for request.ip.inNetwork("name").', names.NAME, cidrs)
-    return _file("networks.yaml", "Named networks.", ["networks"], {"networks": networks})
+    networks = map_of('Networks by name, for request.ip.inNetwork("name").', names.NAME, cidrs)
+    return file_schema("networks.yaml", "Named networks.", ["networks"], {"networks": networks})
 
 
 def _context() -> Schema:
     description = "What request.context may hold. It is the caller's word."
     context = _attribute_map(description, from_allowed=False)
-    return _file("context.yaml", description, ["context"], {"context": context})
+    return file_schema("context.yaml", description, ["context"], {"context": context})
 
 
 _DEFAULTS: Final[dict[str, Schema]] = {
@@ -176,7 +139,7 @@ _TYPE: Final = r"^ *(?:(?:string|int|double|bool|timestamp)|list *\( *(?:string|
 
 
 def _attribute_map(description: str, *, from_allowed: bool) -> Schema:
-    kind = {**_string("string, int, double, bool, timestamp, or list(…) of one of them."), "pattern": _TYPE}
+    kind = {**string("string, int, double, bool, timestamp, or list(…) of one of them."), "pattern": _TYPE}
     fields: Schema = {
         "type": kind,
         "default": {"description": "The value where there is none; of the declared type. Makes has() needless."},
@@ -186,9 +149,9 @@ def _attribute_map(description: str, *, from_allowed: bool) -> Schema:
             "description": "store: only a registered resource has it; claims are ignored.",
             "const": "store",
         }
-    full = {**_object("A type with a default or a source.", ["type"], fields), "allOf": _default_rules()}
+    full = {**object_of("A type with a default or a source.", ["type"], fields), "allOf": _default_rules()}
     values = {"if": {"type": "object"}, "then": full, "else": kind}
-    attributes = _map(description, names.ATTRIBUTE, values)
+    attributes = map_of(description, names.ATTRIBUTE, values)
     attributes["propertyNames"] = {**attributes["propertyNames"], "not": {"enum": sorted(CEL_KEYWORDS)}}
     return attributes
 
@@ -206,16 +169,16 @@ def _default_rules() -> list[Schema]:
 
 
 def _resource() -> Schema:
-    return _file(
+    return file_schema(
         "resources/<type>.yaml",
         "Attributes and rules of one resource type. The file is called after the type.",
         ["resource"],
         {
-            "resource": _string("The resource type; the file is called after it.", names.NAME),
+            "resource": string("The resource type; the file is called after it.", names.NAME),
             "unregistered": _effect("Whether resources that nobody registered are judged at all. Default: deny."),
             "attributes": _attribute_map("What conditions read as resource.attr.<name>.", from_allowed=True),
             "default": _effect("What holds when no rule applies. Default: deny."),
-            "rules": _list("The rules; their order means nothing.", _rule()),
+            "rules": list_of("The rules; their order means nothing.", _rule()),
         },
     )
 
@@ -226,16 +189,16 @@ def _effect(description: str) -> Schema:
 
 def _rule() -> Schema:
     resource_id = rf"^(?:\*|{names.RESOURCE_ID.pattern}\*?)$"
-    rule = _object(
+    rule = object_of(
         "One rule. A satisfied deny rule wins over any number of allow rules.",
         ["name", "effect"],
         {
-            "name": _string("Names the rule in decisions; unique in the file.", names.NAME),
+            "name": string("Names the rule in decisions; unique in the file.", names.NAME),
             "effect": _effect("What it does when it applies and its condition is satisfied."),
-            "scopes": _list("The scopes it applies to; left out: all.", _scope("A scope that is on this type."), 1),
-            "resources": _list(
+            "scopes": list_of("The scopes it applies to; left out: all.", _scope("A scope that is on this type."), 1),
+            "resources": list_of(
                 "The ids it applies to; left out: all.",
-                {**_string("An id; one * may stand at its end."), "pattern": resource_id},
+                {**string("An id; one * may stand at its end."), "pattern": resource_id},
                 1,
             ),
             "when": _condition("Left out: always satisfied."),

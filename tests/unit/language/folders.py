@@ -7,6 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "policies"
 GOLDEN = Path(__file__).parent / "golden"
+GOLDEN_SUITES = Path(__file__).parent / "golden_suites"
 
 
 def read_folder(folder: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from tests.unit.language.folders import GOLDEN, ROOT
+from tests.unit.language.folders import GOLDEN, GOLDEN_SUITES, ROOT
 
 CODE = re.compile(r"[a-z]+(?:-[a-z]+)+")
 
@@ -34,7 +34,8 @@ def test_every_code_is_documented_and_every_documented_code_exists() -> None:
 
 def test_every_code_of_the_files_is_shown_by_a_golden_case() -> None:
     """Each is given by a real file, but for the bounds, which have tests of their own."""
-    text = "\n".join((case / "expected.txt").read_text() for case in GOLDEN.iterdir() if case.is_dir())
+    cases = [case for golden in (GOLDEN, GOLDEN_SUITES) for case in golden.iterdir() if case.is_dir()]
+    text = "\n".join((case / "expected.txt").read_text() for case in cases)
     shown = set(re.findall(r"\[([a-z-]+)\]$", text, re.MULTILINE))
     bounds = {"too-large", "too-many", "yaml-too-large", "yaml-too-deep"}
     assert {code for code in codes_in_source() - bounds if not code.startswith("cel-")} - shown == set()

@@ -13,7 +13,7 @@ import yaml
 
 from policy_service.language.load import load
 from policy_service.language.schema import schemas
-from tests.unit.language.folders import GOLDEN, SHIPPED, read_folder, shipped, small
+from tests.unit.language.folders import GOLDEN, GOLDEN_SUITES, SHIPPED, read_folder, shipped, small
 
 
 class CoreLoader(yaml.SafeLoader):
@@ -30,7 +30,8 @@ CoreLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|
 def schema_for(file: str) -> str:
     """The schema that a rule file of this name refers to."""
     path = PurePosixPath(file)
-    return ("resource" if path.parent.name == "resources" else path.stem) + ".schema.json"
+    stem = {"resources": "resource", "tests": "tests"}.get(path.parent.name, path.stem)
+    return f"{stem}.schema.json"
 
 
 def mistakes(file: str, text: str) -> list[str]:
@@ -83,6 +84,19 @@ def test_shipped_files_name_their_schema_and_fit_it(file: str) -> None:
         ("context.yaml", "context:\n  ticket: text", "context/ticket"),
         ("context.yaml", "context:\n  in: string", "context"),
         ("context.yaml", "context:\n  ticket: {type: string, from: store}", "context/ticket"),
+        ("tests/t.yaml", "test: []", ""),
+        ("tests/t.yaml", "now: tomorrow", "now"),
+        ("tests/t.yaml", "facts: {users: {a: {role: x}}}", "facts/users/a"),
+        ("tests/t.yaml", "facts: {users: {a: {roles: [X]}}}", "facts/users/a/roles/0"),
+        ("tests/t.yaml", "facts: {keys: {k: {user: a, service: b, scopes: []}}}", "facts/keys/k"),
+        ("tests/t.yaml", "facts: {resources: {orders: {}}}", "facts/resources"),
+        ("tests/t.yaml", "tests: [{name: a, keys: k, scopes: a:b, resources: r}]", "tests/0"),
+        ("tests/t.yaml", "tests: [{name: a, scopes: a:b, resources: r, expect: []}]", "tests/0"),
+        (
+            "tests/t.yaml",
+            "tests: [{name: a, keys: k, scopes: a:b, resources: r, expect: [{decision: no}]}]",
+            "tests/0/expect/0/decision",
+        ),
         ("resources/t.yaml", "resource: t\ndefault: yes", "default"),
         ("resources/t.yaml", "resource: T", "resource"),
         ("resources/t.yaml", "resource: t\nattributes: {a: {type: int, default: x}}", "attributes/a/default"),
@@ -138,3 +152,9 @@ def test_every_golden_file_that_loads_fits_its_schema() -> None:
         for file in set(files) - wrong:
             if not file.startswith("tests/") and file != "invariants.yaml":
                 assert mistakes(file, files[file]) == [], (case.name, file)
+
+
+def test_every_test_file_with_a_wrong_shape_is_underlined() -> None:
+    """What is wrong without looking at another file, an editor sees as well."""
+    folder = GOLDEN_SUITES / "shape"
+    assert mistakes("tests/broken.yaml", (folder / "tests/broken.yaml").read_text().replace("{ 9: x }", "{}")) != []

@@ -1,0 +1,85 @@
+"""`policy test`: the tests of a folder of rule files, run by the real engine."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from policy_service.analysis.run_suite import run_suite
+from policy_service.cli.environment import Session
+from policy_service.cli.junit import junit
+from policy_service.cli.options import AsJson, PolicyFolder
+from policy_service.cli.output import write_file
+from policy_service.cli.policy import chosen_folder
+from policy_service.cli.tested import Tested, tested_document
+from policy_service.cli.tested_screen import show_tested
+from policy_service.cli.watch import watch_folder
+from policy_service.engine.link import compile_policy
+from policy_service.language.suite.suite import SuiteTest
+from policy_service.model.errors import UsageError
+from policy_service.service.policy_suite import FolderSuite, read_suite
+
+Watch = Annotated[bool, typer.Option("--watch", help="Run again at every save, until Ctrl-C.")]
+Keyword = Annotated[str | None, typer.Option("-k", metavar="TEXT", help="Only tests whose file or name holds this.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Name every test.")]
+JunitFile = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML there as well.")]
+
+
+def run_tests(
+    context: typer.Context,
+    folder: PolicyFolder = None,
+    keyword: Keyword = None,
+    verbose: Verbose = False,
+    watch: Watch = False,
+    junit_file: JunitFile = None,
+    as_json: AsJson = False,
+) -> int:
+    """Decide the cases of DIR/tests/*.yaml, and compare.
+
+    Exit code 0: every case came to what its file expects, 1: some did not, or files have mistakes.
+    """
+    session: Session = context.obj
+    path = chosen_folder(folder)
+
+    def once() -> Tested:
+        tested = run_folder(path, keyword)
+        if junit_file is not None:
+            write_file(junit_file, junit(tested))
+        _show(session, tested, as_json=as_json, verbose=verbose, on_one_line=watch)
+        return tested
+
+    if watch:
+        watch_folder(path, once, session.screen, time.sleep)
+        return 0
+    return 0 if once().is_good else 1
+
+
+def run_folder(path: Path, keyword: str | None = None) -> Tested:
+    """Read and run. Raises UsageError where there is nothing to run."""
+    begun = time.perf_counter()
+    suite = read_suite(path)
+    if suite.policy is None:
+        return Tested(suite, (), time.perf_counter() - begun)
+    results = tuple(run_suite(_selected(suite, keyword), compile_policy(suite.policy)))
+    return Tested(suite, results, time.perf_counter() - begun)
+
+
+def _selected(suite: FolderSuite, keyword: str | None) -> list[SuiteTest]:
+    wanted = (keyword or "").casefold()
+    selected = [test for test in suite.tests if wanted in test.id.casefold()]
+    if keyword and not selected:
+        raise UsageError("no_tests", f"no test's file or name holds `{keyword}`")
+    return selected
+
+
+def _show(session: Session, tested: Tested, *, as_json: bool, verbose: bool, on_one_line: bool) -> None:
+    if as_json and on_one_line:
+        session.screen.line(json.dumps(tested_document(tested)))
+    elif as_json:
+        session.screen.json(tested_document(tested))
+    else:
+        show_tested(session.screen, tested, verbose=verbose)
