@@ -1,6 +1,6 @@
 """`kill -9` at random moments under load: whatever was answered is in the ledger, once.
 
-The normal suite runs a few rounds, `make security` (marker `long`) two hundred.
+The normal suite runs a few rounds; `pytest -m long tests/e2e/test_ledger_kill.py` two hundred.
 """
 
 from __future__ import annotations
@@ -8,112 +8,16 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-import signal
 import time
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
-import zstandard
 
-from policy_service.ledger.codec import decode_record
-from policy_service.ledger.record import DecisionRecord
-from policy_service.model.api_key import format_api_key
-from tests.e2e.loads import Load, post
-from tests.e2e.processes import Server, answer
-from tests.security.test_secrets import found_in
+from tests.e2e.ledger_house import CALLERS, House, check
+from tests.e2e.loads import Load
 
-CALLERS = 32
-STRANGE_KEY = format_api_key("psx", "Nobodys00000", "nobodysSecret000000000")
 LONGEST_S = 0.6
 """A round's load lasts up to so long: long enough for writes of every kind, short enough for many rounds."""
-
-
-class House:
-    """A demonstration whose server is killed again and again."""
-
-    def __init__(self, data_dir: Path, durability: str) -> None:
-        self.data_dir = data_dir
-        self.durability = durability
-        self.keys: dict[str, str] = answer("init", "--demo", "--data-dir", data_dir)
-        self.answered: Counter[str] = Counter()
-
-    def server(self) -> Server:
-        return Server(self.data_dir, POLICY_SERVICE_LEDGER_DURABILITY=self.durability)
-
-    def requests(self) -> list[bytes]:
-        """Allowed, denied, unknown; explained; in a batch."""
-        caller = self.keys["caller_key"]
-        resource = {"type": "pipeline", "id": "etl-42", "workspace": "demo", "attributes": {"weight": 0.1}}
-        good: dict[str, Any] = {"key": self.keys["service_key"], "scope": "pipelines:run", "resource": resource}
-        strange = {**good, "key": STRANGE_KEY, "source_ip": "ü\n"}
-        return [
-            post("/decide", caller, good),
-            post("/decide", caller, strange),
-            post("/decide?explain=true", caller, good),
-            post("/decide/batch", caller, {"requests": [good, {**good, "id": "second"}, strange]}),
-        ]
-
-    def secrets(self) -> list[str]:
-        """What must not be in the ledger in any form."""
-        return [STRANGE_KEY, *(str(text) for name, text in self.keys.items() if name.endswith("_key"))]
-
-    def round(self, lasts_s: float) -> None:
-        """Serve, let callers ask, and kill the server in the middle of it."""
-        server = self.server()
-        load = Load(server.url, self.requests())
-
-        async def scene() -> None:
-            load.start(CALLERS)
-            await asyncio.sleep(lasts_s)
-            killed = await asyncio.to_thread(server.stop, signal.SIGKILL)
-            assert killed == -signal.SIGKILL, server.text()
-            await load.ended()
-
-        asyncio.run(scene())
-        assert set(load.statuses) <= {200}, load.statuses
-        self.answered.update(load.answered)
-
-    def lines(self) -> list[bytes]:
-        """Every whole line of every shard, sealed or not."""
-        found: list[bytes] = []
-        for path in sorted((self.data_dir / "ledger").iterdir()):
-            if path.name.endswith((".jsonl", ".jsonl.zst")):
-                # What a crash cut off in mid-line was never answered: the next start takes it away.
-                *whole, _torn = content(path).split(b"\n")
-                found += whole
-        return found
-
-
-def content(path: Path) -> bytes:
-    """A segment's bytes."""
-    data = path.read_bytes()
-    return zstandard.ZstdDecompressor().stream_reader(data).read() if path.suffix == ".zst" else data
-
-
-def recorded(lines: list[bytes]) -> Counter[str]:
-    """How often each decision is recorded. Every line is a record."""
-    found: Counter[str] = Counter()
-    for line in lines:
-        record = decode_record(line)
-        assert isinstance(record, DecisionRecord), (record, line)
-        found[record.id] += 1
-    return found
-
-
-def check(house: House) -> None:
-    """Nothing answered is missing, nothing is there twice, no secret is there at all."""
-    lines = house.lines()
-    found = recorded(lines)
-    assert len(house.answered) > 0
-    missing = [name for name in house.answered if name not in found]
-    assert missing == []
-    assert [name for name, count in (found + house.answered).items() if found[name] > 1] == []
-    assert [name for name, count in house.answered.items() if count > 1] == []
-    for path in (house.data_dir / "ledger").iterdir():
-        assert found_in(path.read_bytes(), house.secrets()) == [], path.name
-    assert found_in(b"\n".join(lines), house.secrets()) == []
 
 
 def kill(data_dir: Path, durability: str, rounds: int) -> None:
