@@ -34,17 +34,17 @@ class Archive(Protocol):
 
 
 class StoreArchive:
-    """The past as a store has it, up to its head at the time this was made."""
+    """The past as a store has it, up to its head at the time this was made: `head`."""
 
     def __init__(self, store: FactStore) -> None:
         self._store = store
-        self._head = store.head()
+        self.head = store.head()
 
     def changes(self) -> Iterator[Change]:
         """As Archive says."""
         revision = 0
-        while revision < self._head:
-            found = self._store.changes_after(revision, min(BATCH, self._head - revision))
+        while revision < self.head:
+            found = self._store.changes_after(revision, min(BATCH, self.head - revision))
             if not found:
                 return
             yield from found

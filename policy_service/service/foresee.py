@@ -87,7 +87,7 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
         records: read and wanted.
         compared: of these; the others have no counterpart: `left_out` says why, and how many.
         flips: how many of each kind, all kinds named.
-        groups: largest first. examples: one each of the largest groups.
+        groups: by flip, largest first. examples: one each of the first groups.
     """
 
     records: int
@@ -269,8 +269,8 @@ class _Flips:
             self._order[kind], self.first[kind] = order, text
 
     def groups(self) -> tuple[FlipGroup, ...]:
-        """Largest first; equal ones by what they are."""
-        kinds = sorted(self._groups, key=lambda kind: (-self._groups[kind], kind))
+        """What is taken away first, then what is given, then other reasons; of each the largest first."""
+        kinds = sorted(self._groups, key=lambda kind: (FLIPS.index(kind.flip), -self._groups[kind], kind))
         return tuple(
             FlipGroup(kind=kind, count=self._groups[kind], scopes=tuple(sorted(self._scopes[kind]))) for kind in kinds
         )

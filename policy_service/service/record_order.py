@@ -71,7 +71,7 @@ class Unread(NamedTuple):
     message: str
 
 
-Wanted = Callable[[bytes], bool]
+LineFilter = Callable[[bytes], bool]
 _DECODER: Final = msgspec.json.Decoder(Compared)
 
 
@@ -93,7 +93,7 @@ class RecordOrder:
         sources: Iterable[Source],
         unread: Callable[[Unread], None],
         *,
-        wanted: Wanted | None = None,
+        wanted: LineFilter | None = None,
         progress: Callable[[int], None] = lambda _count: None,
         run_bytes: int = RUN_BYTES,
     ) -> None:
@@ -154,7 +154,7 @@ class RecordOrder:
         return self._one_by_one(path, before, texts, lambda _text: True)
 
     def _one_by_one(
-        self, path: Path, before: int, texts: list[bytes], wanted: Wanted
+        self, path: Path, before: int, texts: list[bytes], wanted: LineFilter
     ) -> tuple[list[Compared], list[bytes]]:
         lines, kept = [], []
         for number, text in enumerate(texts, start=before + 1):

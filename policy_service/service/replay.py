@@ -23,7 +23,7 @@ from policy_service.model.decision import Decision
 from policy_service.model.errors import StoreError
 from policy_service.service.archive import Archive, ArchivedPrograms
 from policy_service.service.history import History
-from policy_service.service.record_order import RUN_BYTES, Group, RecordOrder, Wanted
+from policy_service.service.record_order import RUN_BYTES, Group, RecordOrder, LineFilter
 from policy_service.service.rederive import KEPT, Derivation, Rederiver, recorded_facts
 from policy_service.service.replay_report import SHOWN, Code, Difference, Finding, ReplayReport, Tally, pairs
 
@@ -46,7 +46,7 @@ class ReplayOptions(msgspec.Struct, frozen=True, kw_only=True):
         run_bytes: memory for lines out of order. kept: derivations to keep.
     """
 
-    wanted: Wanted | None = None
+    wanted: LineFilter | None = None
     progress: Callable[[int], None] = lambda _count: None
     shown: int = SHOWN
     run_bytes: int = RUN_BYTES
