@@ -1,0 +1,130 @@
+"""Formulas, with what is known folded away: a truth is a Python bool where it is settled, else a Z3 term.
+
+INVARIANT: folding never changes what a formula means; it keeps thousands of rules that cannot apply out of the solver.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+import z3
+
+Term = Any
+"""A Z3 expression."""
+Truth = Any
+"""A bool, or a Z3 expression of sort Bool."""
+
+BUILTIN: Final = (bool, int, float, str)
+_LAST_CHARACTER: Final = 0x2FFFF
+"""Of Z3's strings; SMT-LIB has no code points beyond."""
+
+
+class Unsupported(Exception):  # noqa: N818 - it names a construct, it is no error of anybody's
+    """A construct that has no formula. Caught where conditions are encoded; see `conditions.Gap`.
+
+    Args:
+        construct: what the author wrote, in a few words.
+        offset: where in the condition, in code points; -1 where that is not known yet.
+    """
+
+    def __init__(self, construct: str, offset: int = -1) -> None:
+        super().__init__(construct)
+        self.construct = construct
+        self.offset = offset
+
+
+def no(truth: Truth) -> Truth:
+    return (not truth) if isinstance(truth, bool) else z3.Not(truth)
+
+
+def both(*truths: Truth) -> Truth:
+    """All of them."""
+    return every(truths)
+
+
+def either(*truths: Truth) -> Truth:
+    """Any of them."""
+    return some(truths)
+
+
+def every(truths: Iterable[Truth]) -> Truth:
+    """The conjunction; True of none."""
+    open_ones = []
+    for truth in truths:
+        if truth is False:
+            return False
+        if truth is not True:
+            open_ones.append(truth)
+    return True if not open_ones else open_ones[0] if len(open_ones) == 1 else z3.And(open_ones)
+
+
+def some(truths: Iterable[Truth]) -> Truth:
+    """The disjunction; False of none."""
+    open_ones = []
+    for truth in truths:
+        if truth is True:
+            return True
+        if truth is not False:
+            open_ones.append(truth)
+    return False if not open_ones else open_ones[0] if len(open_ones) == 1 else z3.Or(open_ones)
+
+
+def iff(left: Truth, right: Truth) -> Truth:
+    if isinstance(left, bool):
+        return right if left else no(right)
+    if isinstance(right, bool):
+        return left if right else no(left)
+    return left == right
+
+
+def implies(left: Truth, right: Truth) -> Truth:
+    return either(no(left), right)
+
+
+def choose(test: Truth, then: Any, otherwise: Any) -> Any:
+    """`then` where the test holds; both are of one sort, lifted already."""
+    if isinstance(test, bool):
+        return then if test else otherwise
+    if isinstance(then, bool) or isinstance(otherwise, bool):
+        return both(implies(test, then), either(test, otherwise))
+    return z3.If(test, then, otherwise)
+
+
+def as_bool(truth: Truth) -> Term:
+    """The Z3 term of a truth."""
+    return z3.BoolVal(truth) if isinstance(truth, bool) else truth
+
+
+def text_value(text: str) -> Term:
+    """The Z3 string of a text. Raises Unsupported for code points that Z3 does not have."""
+    if text and ord(max(text)) > _LAST_CHARACTER:
+        raise Unsupported("a character beyond U+2FFFF")
+    # Z3 reads \u{…} in literals, so a backslash of the author's must not stand for itself.
+    return z3.StringVal(text.replace("\\", "\\u{5c}"))
+
+
+_ESCAPE: Final = re.compile(r"\\u\{([0-9a-fA-F]+)\}")
+
+
+def text_of(value: Term) -> str:
+    """The text of a Z3 string value."""
+    return _ESCAPE.sub(lambda match: chr(int(match.group(1), 16)), value.as_string())
+
+
+def double_value(value: float) -> Term:
+    return z3.FPVal(value, z3.Float64())
+
+
+def total(terms: Iterable[Any]) -> Any:
+    """The sum of integers, Python's or Z3's."""
+    fixed, open_ones = 0, []
+    for term in terms:
+        if isinstance(term, int):
+            fixed += term
+        else:
+            open_ones.append(term)
+    if not open_ones:
+        return fixed
+    return z3.Sum(open_ones) + fixed if fixed else z3.Sum(open_ones)
