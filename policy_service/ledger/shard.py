@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -112,12 +112,15 @@ class ShardWriter:
         Raises:
             StoreError: `ledger_full`, `ledger_unavailable`. The next call tries again.
 
-        Cost: a `stat` and a `write`, about 4 µs and 0.3 µs a KiB.
+        Cost: a `stat` and a `write`: 7 µs, and 0.5 µs a record in large groups.
         """
         data = b"\n".join(lines) + b"\n"
-        with self._noting(len(data)):
+        try:
             self._make_ready(len(data))
             self._write(data)
+        except (OSError, StoreError) as error:
+            raise self._failed(error, len(data)) from None
+        self._last_error = None
         number, size = self._position
         self._position = Position(number, size + len(data))
         self._records += len(lines)
@@ -127,11 +130,14 @@ class ShardWriter:
     def probe(self) -> None:
         """Raise what `append` would raise now, by writing as much as it could not, and taking it back."""
         wanted = self._wanted
-        with self._noting(wanted):
+        try:
             self._make_ready(wanted)
             # Without a line feed: if the process is killed right here, this is a torn line like any other.
             self._write(b" " * wanted)
             self._cut()
+        except (OSError, StoreError) as error:
+            raise self._failed(error, wanted) from None
+        self._last_error = None
 
     def sync(self) -> None:
         """Return when everything appended before the call survives a loss of power. In any thread.
@@ -176,25 +182,14 @@ class ShardWriter:
         self._files.close()
         self._lock.release(is_done=is_done)
 
-    @contextlib.contextmanager
-    def _noting(self, wanted: int) -> Iterator[None]:
-        """Remember what a write fails with, and how large it was."""
-        try:
-            yield
-        except OSError as error:
-            failure = trouble(error)
-            self._failed(failure, wanted)
-            raise failure from error
-        except StoreError as failure:
-            self._failed(failure, wanted)
-            raise
-        self._last_error = None
-
-    def _failed(self, failure: StoreError, wanted: int) -> None:
+    def _failed(self, error: OSError | StoreError, wanted: int) -> StoreError:
+        """What to raise for it. It is remembered what a write failed with, and how large it was."""
+        failure = trouble(error) if isinstance(error, OSError) else error
         before, self._last_error, self._wanted = self._last_error, failure, wanted
         self._failures += 1
         if before is None or before.message != failure.message:
-            _LOG.error("cannot write to `%s`: %s [%s]", self._segment.plain, failure.message, failure.code)
+            _LOG.error("cannot write to `%s`: %s [%s]", self._path, failure.message, failure.code)
+        return failure
 
     def _make_ready(self, wanted: int) -> None:
         """See that the live file is ours, whole, and to be written on."""
@@ -210,7 +205,7 @@ class ShardWriter:
     def _refuse_strange_file(self) -> None:
         """What was removed, replaced, cut or written by others is no log any more: nothing is added to it."""
         try:
-            there = os.stat(self._segment.plain, follow_symlinks=False)
+            there = os.stat(self._path, follow_symlinks=False)
         except FileNotFoundError:
             there = None
         if there is None or (there.st_ino, there.st_dev) != self._identity or there.st_size != self._position.size:
@@ -232,7 +227,8 @@ class ShardWriter:
         descriptor = os.open(segment.plain, _NEW, FILE_MODE)
         made = os.fstat(descriptor)
         self._files.begin(descriptor)
-        self._segment, self._identity = segment, (made.st_ino, made.st_dev)
+        self._segment, self._path = segment, str(segment.plain)
+        self._identity = (made.st_ino, made.st_dev)
         self._position = Position(segment.number, 0)
         self._is_unsynced = False
 
