@@ -24,6 +24,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from policy_service.ledger.layout import is_shard_id
 from policy_service.ledger.merkle import Leaves, Tree, as_leaf_hashes
 from policy_service.ledger.notes import (
     FormatError,
@@ -36,19 +37,17 @@ from policy_service.ledger.notes import (
     sign_note,
 )
 
-SHARD_ID: Final = re.compile(r"\d{8}T\d{6}-[0-9A-Za-z]{8}", re.ASCII)
-"""When it was opened, UTC, and eight digits that tell it from all others."""
-
 _NUMBER: Final = r"(?:0|[1-9][0-9]{0,18})"
 _HASH: Final = "[0-9a-f]{64}"
+_SHARD: Final = "[0-9A-Za-z-]+"
 _BODY: Final = re.compile(
-    rf"(?P<name>[^\n]+)/(?P<shard>{SHARD_ID.pattern})\n"
+    rf"(?P<name>[^\n]+)/(?P<shard>{_SHARD})\n"
     rf"(?P<size>{_NUMBER})\n"
     r"(?P<root>[A-Za-z0-9+/]{43}=)\n"
     rf"time (?P<time>{_NUMBER})\n"
     rf"change-chain (?P<revision>{_NUMBER}) (?P<chain>{_HASH})\n"
     rf"shards (?P<shard_count>{_NUMBER}) (?P<shards_digest>{_HASH})\n"
-    rf"(?P<open_shards>(?:open {SHARD_ID.pattern}\n)*)",
+    rf"(?P<open_shards>(?:open {_SHARD}\n)*)",
     re.ASCII,
 )
 _NUMBERS: Final = ("size", "time", "revision", "shard_count")
@@ -220,6 +219,8 @@ def _is_sound(values: dict[str, Any]) -> bool:
     shards = values["open_shards"]
     return (
         is_key_name(values["name"])
+        and is_shard_id(values["shard"])
+        and all(map(is_shard_id, shards))
         and values["root"] is not None
         and max(values[name] for name in _NUMBERS) < _BOUND
         and all(before < after for before, after in pairwise(shards))
