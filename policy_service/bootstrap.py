@@ -24,7 +24,8 @@ from policy_service.model.errors import StoreError, UsageError
 from policy_service.service.administration import Administration
 from policy_service.service.bundles import Bundles
 from policy_service.service.callers import Gate, local_caller
-from policy_service.service.clock import SystemClock
+from policy_service.service.checkpoint_health import CheckpointHealth
+from policy_service.service.clock import SystemClock, elapsed_s
 from policy_service.service.credentials import Credentials
 from policy_service.service.decisions import Answered, Decisions
 from policy_service.service.follower import Follower
@@ -37,10 +38,12 @@ from policy_service.service.replica import DIVERGED, Replica
 from policy_service.service.services import Services
 from policy_service.service.setup import Initialized, Setup
 from policy_service.service.shadow import Shadow
+from policy_service.service.shards import Shards
 from policy_service.service.sinks import NullSink
 from policy_service.settings import Settings
 
 if TYPE_CHECKING:
+    from policy_service.service.open_ledger import LedgerPlan
     from policy_service.store import Store
 
 PRIVATE: Final = 0o077
@@ -142,6 +145,7 @@ def build(settings: Settings, store: Store, peppers: Peppers) -> Services:
         uses=uses,
         shadow=shadow,
         recorder=recorder,
+        checkpoints=None if recorder is None else CheckpointHealth(elapsed_s),
         peppers=peppers,
     )
 
@@ -152,24 +156,41 @@ def ledger(settings: Settings, built: Services) -> Iterator[None]:
 
     Raises:
         StoreError: it cannot be opened.
+        UsageError: the signing key or the sink of checkpoints is unfit.
     """
     if built.recorder is None:
         yield
         return
-    from policy_service.ledger.layout import FOLDER, TAIL_LENGTH, new_shard_id
-    from policy_service.ledger.shard import Limits, ShardWriter
-    from policy_service.service.clock import elapsed_s
+    from policy_service.service.open_ledger import Ledger
 
-    folder = settings.data_dir / FOLDER
-    _make_private(folder)
-    shard = new_shard_id(built.clock.now(), RandomIds().secret()[:TAIL_LENGTH])
-    writer = ShardWriter(folder, shard, Limits(), elapsed=elapsed_s)
-    built.recorder.use(writer)
-    try:
+    health = built.checkpoints
+    assert isinstance(health, CheckpointHealth)  # `build` made it
+    plan = _ledger_plan(settings)
+    _make_private(plan.folder)
+    shards = Shards(built.store, built.clock, RandomIds(), local_caller(os.getuid()))
+    opening = Ledger(plan, built.store, built.replica, shards, built.clock, health, elapsed=elapsed_s)
+    with opening.open(built.recorder):
         yield
-    finally:
-        built.recorder.use(None)
-        writer.close()
+
+
+def _ledger_plan(settings: Settings) -> LedgerPlan:
+    from policy_service.ledger.shard import Limits
+    from policy_service.service.checkpoint_sinks import checkpoint_sink
+    from policy_service.service.open_ledger import LedgerPlan
+
+    sink = settings.checkpoint_sink
+    return LedgerPlan(
+        folder=settings.ledger_path(),
+        key_path=settings.signing_key_path(),
+        limits=Limits(
+            segment_bytes=settings.ledger_segment_bytes,
+            segment_age_s=settings.ledger_segment_age_s,
+            free_warning_bytes=settings.ledger_free_warning_mb * 1_000_000,
+        ),
+        interval_s=settings.checkpoint_interval_s,
+        sink=None if sink is None else checkpoint_sink(sink.get_secret_value()),
+        retention_days=settings.ledger_retention_days,
+    )
 
 
 def public_app(built: Services, settings: Settings) -> AsgiApp:
@@ -199,7 +220,7 @@ def explained_document(explanation: Explanation, scope: str) -> dict[str, Any]:
 
 
 def initialize(settings: Settings, demo: bool, policies: Path | None) -> Initialized:
-    """Make or complete a data directory: folder, database and pepper, then what `Setup` makes.
+    """Make or complete a data directory: folder, database, pepper and signing key, then what `Setup` makes.
 
     Raises:
         UsageError: it cannot be, or a pepper is missing where facts are already.
@@ -217,6 +238,7 @@ def initialize(settings: Settings, demo: bool, policies: Path | None) -> Initial
     store = Store.open(settings.store_url())
     try:
         peppers = _pepper(settings.pepper_path(), is_fresh=store.head() == 0)
+        _signing_key(settings)
         return _setup(settings, store, peppers).initialize(local_caller(os.getuid()), files, demo=demo)
     finally:
         store.close()
@@ -255,6 +277,19 @@ def _pepper(path: Path, *, is_fresh: bool) -> Peppers:
             f"the store holds keys, but there is no pepper at `{path}`; copy it from where they were made",
         )
     return Peppers.create(path)
+
+
+def _signing_key(settings: Settings) -> None:
+    """The ledger's folder, and the key that signs for it, made where no checkpoint can depend on a lost one."""
+    from policy_service.ledger.keys import create, default_name, load_signers, verifiers_path
+    from policy_service.ledger.layout import shards
+
+    _make_private(settings.ledger_path())
+    path = settings.signing_key_path()
+    if path.exists() or verifiers_path(path).exists() or shards(settings.ledger_path()):
+        load_signers(path)
+    else:
+        create(path, default_name())
 
 
 def _require_store(settings: Settings) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from policy_service.ledger.layout import FOLDER
 from policy_service.model.address import Network, parse_network
 from policy_service.model.api_key import DEFAULT_PREFIX, PREFIX
 from policy_service.model.errors import UsageError
@@ -20,7 +21,7 @@ from policy_service.model.errors import UsageError
 ENV_PREFIX: Final = "POLICY_SERVICE_"
 _HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 _DATABASES: Final = ("sqlite:", "postgresql:", "postgresql+psycopg:", "postgres:")
-_SECRETS: Final = frozenset({"database_url", "key"})
+_SECRETS: Final = frozenset({"checkpoint_sink", "database_url", "key"})
 
 
 def _networks(value: object) -> object:
@@ -71,7 +72,9 @@ class Settings(BaseSettings):
         env_prefix=ENV_PREFIX, env_ignore_empty=True, frozen=True, extra="ignore", arbitrary_types_allowed=True
     )
 
-    data_dir: Path = Field(Path("data"), description="Folder of `policy.db` and `pepper`; mode 0700.")
+    data_dir: Path = Field(
+        Path("data"), description="Folder of `policy.db`, `pepper`, `signing.key`, `ledger/`; mode 0700."
+    )
     database_url: Annotated[SecretStr | None, BeforeValidator(_database_url)] = Field(
         None,
         description="Database of the facts: `sqlite:///…` or `postgresql://…`. Default: `policy.db` in the data "
@@ -104,6 +107,43 @@ class Settings(BaseSettings):
         description="What a decision's record has survived before the decision is answered: `os` the process being "
         "killed, `fsync` a loss of power too. `off`: decisions leave no record.",
     )
+    ledger_segment_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=4096,
+        le=1 << 34,
+        description="Size at which a segment of the ledger ends and the next begins. Segments that ended are signed, "
+        "compressed and, one day, removed as a whole.",
+    )
+    ledger_segment_age_s: int = Field(
+        86400, ge=1, le=31_536_000, description="Seconds after a segment's first record at which the next one begins."
+    )
+    ledger_retention_days: int | None = Field(
+        None,
+        ge=1,
+        le=36500,
+        description="Days after which the records of sealed segments are removed; each removal is a change, and the "
+        "hashes and checkpoints stay. Default: never.",
+    )
+    ledger_free_warning_mb: int = Field(
+        256,
+        ge=0,
+        le=1 << 20,
+        description="`/readyz` warns with `ledger_space_low` when fewer megabytes are left for the ledger. With none "
+        "left, nothing is decided.",
+    )
+    checkpoint_interval_s: float = Field(
+        10,
+        ge=0.1,
+        le=86400,
+        description="Seconds between two signed checkpoints, where there is something new; another is signed at the "
+        "end of each segment.",
+    )
+    checkpoint_sink: SecretStr | None = Field(
+        None,
+        description="Where each checkpoint goes besides, off this machine for choice: `file:PATH` (appended), "
+        "`command:PROGRAM ARGUMENTS` (standard input) or a URL of http or https (POST). It may hold a password and is "
+        "never printed. Without one a rewritten ledger can be noticed by those alone who kept a checkpoint.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity of the server's log: `debug`, `info`, `warning` or `error`."
     )
@@ -131,6 +171,14 @@ class Settings(BaseSettings):
     def pepper_path(self) -> Path:
         """Where the peppers are."""
         return self.data_dir / "pepper"
+
+    def signing_key_path(self) -> Path:
+        """Where the keys are that sign checkpoints; the verifier keys are beside."""
+        return self.data_dir / "signing.key"
+
+    def ledger_path(self) -> Path:
+        """Where decisions are recorded."""
+        return self.data_dir / FOLDER
 
     def store_url(self) -> str:
         """Where the facts are, password included: for the database driver only."""
