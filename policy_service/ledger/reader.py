@@ -125,10 +125,14 @@ def blocks(path: Path, start: int = 0) -> Iterator[Block]:
             if not chunk:
                 break
             text, feed, rest = (rest + chunk).rpartition(b"\n")
+            if feed and dropped:
+                # A line that was cut stands alone: where the next one begins is known only here.
+                cut, feed, text = text.partition(b"\n")
+                yield Block(offset, cut, [cut], position=raw.tell())
+                offset, dropped = offset + len(cut) + 1 + dropped, 0
             if feed:
                 yield Block(offset, text, text.split(b"\n"), position=raw.tell())
-                offset += len(text) + 1 + dropped
-                dropped = 0
+                offset += len(text) + 1
             excess = max(len(rest) - MAX_LINE, 0)
             rest, dropped = rest[: MAX_LINE + 1] if excess else rest, dropped + max(excess - 1, 0)
         yield Block(offset, b"", [], rest, trouble, raw.tell())

@@ -28,7 +28,7 @@ def encode_cursor(kind: str, key: Key) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode([kind, *key])).decode("ascii").rstrip("=")
 
 
-def decode_cursor(kind: str, cursor: str | None, size: int) -> Key | None:
+def decode_cursor(kind: str, cursor: str | None, size: int, longest: int = _MAX_CURSOR) -> Key | None:
     """The key, of `size` parts, that a list of `kind` continues after.
 
     Raises:
@@ -37,7 +37,7 @@ def decode_cursor(kind: str, cursor: str | None, size: int) -> Key | None:
     if cursor is None:
         return None
     invalid = RequestError("invalid_cursor", "`cursor` is not one that this list returned; start without it")
-    if len(cursor) > _MAX_CURSOR:
+    if len(cursor) > longest:
         raise invalid
     try:
         content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
