@@ -34,6 +34,7 @@ from policy_service.service.key_uses import KeyUses
 from policy_service.service.peppers import Peppers
 from policy_service.service.policy_folder import read_folder, shipped_folder
 from policy_service.service.recorder import Recorder
+from policy_service.service.ports import FactStore
 from policy_service.service.replica import DIVERGED, Replica
 from policy_service.service.services import Services
 from policy_service.service.setup import Initialized, Setup
@@ -70,6 +71,7 @@ def environment() -> Environment:
         initialize=initialize,
         fresh_demo_keys=fresh_demo_keys,
         services=services,
+        facts=facts,
         ledger=ledger,
         local_app=local_app,
         public_app=public_app,
@@ -96,6 +98,24 @@ def services(settings: Settings) -> Iterator[Services]:
         with _kept():
             _catch_up(built.replica)
         yield built
+    finally:
+        store.close()
+
+
+@contextmanager
+def facts(settings: Settings) -> Iterator[FactStore]:
+    """The facts of an existing store, and nothing that needs a pepper.
+
+    Raises:
+        UsageError: there is no store.
+        StoreError: the store cannot be read, or needs another version.
+    """
+    from policy_service.store import Store
+
+    _require_store(settings)
+    store = Store.open(settings.store_url())
+    try:
+        yield store
     finally:
         store.close()
 

@@ -13,6 +13,7 @@ import msgspec
 from policy_service.cli.screen import Screen
 from policy_service.model.decision import Explanation
 from policy_service.service.callers import Caller
+from policy_service.service.ports import FactStore
 from policy_service.service.services import Services
 from policy_service.service.setup import Initialized
 from policy_service.settings import Settings
@@ -30,6 +31,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
             (None) the shipped ones.
         fresh_demo_keys: issues another set of demo keys.
         services: everything behind the API, on a data directory, its snapshot up to date.
+        facts: the facts alone, of a data directory that may lack its pepper: for replays and audits.
         ledger: opens this process's shard of the ledger for as long as it decides.
         local_app: the API as an ASGI application for the local caller, without credentials.
         public_app: the API as everybody else meets it.
@@ -42,6 +44,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     initialize: Callable[[Settings, bool, Path | None], Initialized]
     fresh_demo_keys: Callable[[Settings], Initialized]
     services: Callable[[Settings], AbstractContextManager[Services]]
+    facts: Callable[[Settings], AbstractContextManager[FactStore]]
     ledger: Callable[[Settings, Services], AbstractContextManager[None]]
     local_app: Callable[[Services], AsgiApp]
     public_app: Callable[[Services, Settings], AsgiApp]

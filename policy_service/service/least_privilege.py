@@ -13,6 +13,7 @@ import msgspec
 
 from policy_service.language.policy import Policy, Scope
 from policy_service.ledger.codec import decode_record
+from policy_service.ledger.query import Wanted, finder
 from policy_service.ledger.reader import Source
 from policy_service.ledger.record import DecisionRecord
 from policy_service.model.errors import UsageError
@@ -22,7 +23,7 @@ from policy_service.service.archive import Archive, ArchivedPrograms
 from policy_service.service.foresee import Foreseen, Scenario, foresee
 from policy_service.service.history import History
 from policy_service.service.hypotheses import with_scopes
-from policy_service.service.record_order import RecordOrder
+from policy_service.service.record_order import LineFilter, RecordOrder
 from policy_service.service.replay import ReplayOptions
 
 
@@ -62,8 +63,7 @@ def least_privilege(
     """
     options, files = options or ReplayOptions(), list(sources)
     key, policy = _now(archive, key_id)
-    seen = _of_key(key_id)
-    options = msgspec.structs.replace(options, wanted=seen)
+    options = msgspec.structs.replace(options, wanted=_of_key(key_id, options.wanted))
     used = _used(files, options)
     declared = {name for name in used if name in policy.scopes}
     needed = smallest(declared, policy.scopes)
@@ -121,21 +121,10 @@ def _now(archive: Archive, key_id: str) -> tuple[ApiKey, Policy]:
     return key, program.policy
 
 
-def _of_key(key_id: str) -> Any:
-    name = b'"key_id":"%s"' % key_id.encode()
-
-    def wanted(text: bytes) -> bool:
-        if name not in text:
-            return False
-        record = decode_record(text, is_checked=False)
-        return isinstance(record, DecisionRecord) and _presented(record) == key_id
-
-    return wanted
-
-
-def _presented(record: DecisionRecord) -> str | None:
-    shown = record.request.credential
-    return shown.key_id if shown.outcome == "verified" else None
+def _of_key(key_id: str, others: LineFilter | None) -> LineFilter:
+    """Records on a key, of those that are wanted anyway."""
+    find = finder(Wanted(key=key_id))
+    return lambda text: find(text) is not None and (others is None or others(text))
 
 
 def _used(sources: Iterable[Source], options: ReplayOptions) -> Counter[str]:

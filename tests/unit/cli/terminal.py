@@ -49,6 +49,7 @@ class Terminal:
             initialize=self._initialize,
             fresh_demo_keys=lambda _settings: house.setup.issue_demo_keys(OPERATOR),
             services=self._opened,
+            facts=lambda _settings: contextlib.nullcontext(house.store),
             ledger=lambda _settings, _services: contextlib.nullcontext(),
             local_app=lambda services: create_app(services, local_actor=OPERATOR.actor),
             public_app=lambda services, _settings: create_app(services),
