@@ -33,8 +33,8 @@ from policy_service.service.identifiers import RandomIds
 from policy_service.service.key_uses import KeyUses
 from policy_service.service.peppers import Peppers
 from policy_service.service.policy_folder import read_folder, shipped_folder
-from policy_service.service.recorder import Recorder
 from policy_service.service.ports import FactStore
+from policy_service.service.recorder import Recorder
 from policy_service.service.replica import DIVERGED, Replica
 from policy_service.service.services import Services
 from policy_service.service.setup import Initialized, Setup
