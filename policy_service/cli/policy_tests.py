@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
+from policy_service.analysis.coverage import cover
 from policy_service.analysis.run_suite import run_suite
+from policy_service.cli.coverage_html import coverage_page
 from policy_service.cli.environment import Session
 from policy_service.cli.junit import junit
 from policy_service.cli.options import AsJson, PolicyFolder
@@ -27,6 +29,12 @@ Watch = Annotated[bool, typer.Option("--watch", help="Run again at every save, u
 Keyword = Annotated[str | None, typer.Option("-k", metavar="TEXT", help="Only tests whose file or name holds this.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Name every test.")]
 JunitFile = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML there as well.")]
+WithCoverage = Annotated[bool, typer.Option("--coverage", help="Show what no case has seen of rules and conditions.")]
+Html = Annotated[Path | None, typer.Option("--html", metavar="DIR", help="Write the coverage over the rule files.")]
+FailUnder = Annotated[
+    float | None,
+    typer.Option("--fail-under", min=0, max=100, metavar="PERCENT", help="Exit code 1 if less is covered."),
+]
 
 
 def run_tests(
@@ -36,19 +44,26 @@ def run_tests(
     verbose: Verbose = False,
     watch: Watch = False,
     junit_file: JunitFile = None,
+    coverage: WithCoverage = False,
+    html: Html = None,
+    fail_under: FailUnder = None,
     as_json: AsJson = False,
 ) -> int:
     """Decide the cases of DIR/tests/*.yaml, and compare.
 
-    Exit code 0: every case came to what its file expects, 1: some did not, or files have mistakes.
+    Exit code 0: every case came to what its file expects, 1: some did not, files have mistakes, or too little is
+    covered.
     """
     session: Session = context.obj
     path = chosen_folder(folder)
+    is_covered = coverage or html is not None or fail_under is not None
 
     def once() -> Tested:
-        tested = run_folder(path, keyword)
+        tested = run_folder(path, keyword, with_coverage=is_covered, fail_under=fail_under or 0.0)
         if junit_file is not None:
             write_file(junit_file, junit(tested))
+        if html is not None and tested.coverage is not None:
+            write_file(html / "index.html", coverage_page(tested.coverage, tested.suite.files))
         _show(session, tested, as_json=as_json, verbose=verbose, on_one_line=watch)
         return tested
 
@@ -58,14 +73,18 @@ def run_tests(
     return 0 if once().is_good else 1
 
 
-def run_folder(path: Path, keyword: str | None = None) -> Tested:
+def run_folder(
+    path: Path, keyword: str | None = None, *, with_coverage: bool = False, fail_under: float = 0.0
+) -> Tested:
     """Read and run. Raises UsageError where there is nothing to run."""
     begun = time.perf_counter()
     suite = read_suite(path)
     if suite.policy is None:
         return Tested(suite, (), time.perf_counter() - begun)
-    results = tuple(run_suite(_selected(suite, keyword), compile_policy(suite.policy)))
-    return Tested(suite, results, time.perf_counter() - begun)
+    tests, program = _selected(suite, keyword), compile_policy(suite.policy)
+    results = tuple(run_suite(tests, program))
+    covered = cover(tests, program) if with_coverage else None
+    return Tested(suite, results, time.perf_counter() - begun, covered, fail_under)
 
 
 def _selected(suite: FolderSuite, keyword: str | None) -> list[SuiteTest]:

@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
+from policy_service.analysis.coverage import Coverage
 from policy_service.analysis.run_suite import CaseResult, SuiteTestResult
+from policy_service.cli.coverage_text import coverage_document
 from policy_service.cli.report import diagnostics_document
 from policy_service.language.suite.suite import Expected
 from policy_service.model.decision import Decision
@@ -14,16 +16,29 @@ from policy_service.service.policy_suite import FolderSuite
 
 
 class Tested(msgspec.Struct, frozen=True):
-    """One run. Without a policy nothing was run, and the suite's diagnostics say why."""
+    """One run. Without a policy nothing was run, and the suite's diagnostics say why.
+
+    Args:
+        coverage: None where nobody asked for it.
+        fail_under: the least coverage in percent that is good.
+    """
 
     suite: FolderSuite
     results: tuple[SuiteTestResult, ...]
     elapsed_s: float
+    coverage: Coverage | None = None
+    fail_under: float = 0.0
 
     @property
     def is_good(self) -> bool:
-        """Whether every case came to what was expected."""
-        return self.suite.policy is not None and all(result.is_good for result in self.results)
+        """Whether every case came to what was expected, and enough was covered."""
+        is_tested = self.suite.policy is not None and all(result.is_good for result in self.results)
+        return is_tested and self.is_covered
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether enough was, if anybody asked."""
+        return self.coverage is None or self.coverage.percent() >= self.fail_under
 
     @property
     def cases(self) -> int:
@@ -37,6 +52,7 @@ class Tested(msgspec.Struct, frozen=True):
 
 def tested_document(tested: Tested) -> dict[str, Any]:
     """The JSON form. Files are named relative to the folder."""
+    covered = {} if tested.coverage is None else {"coverage": coverage_document(tested.coverage)}
     return {
         "folder": str(tested.suite.folder),
         "ok": tested.is_good,
@@ -45,6 +61,7 @@ def tested_document(tested: Tested) -> dict[str, Any]:
         "failed": tested.failures(),
         "elapsed_s": round(tested.elapsed_s, 3),
         "diagnostics": diagnostics_document(tested.suite.diagnostics),
+        **covered,
         "results": [_result_document(result) for result in tested.results],
     }
 

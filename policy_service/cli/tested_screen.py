@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from policy_service.analysis.run_suite import CaseResult, SuiteTestResult
+from policy_service.cli.coverage_text import show_coverage
 from policy_service.cli.report import count, located
 from policy_service.cli.screen import Screen
 from policy_service.cli.tested import Tested, decided_text, expected_text
@@ -31,6 +32,10 @@ def show_tested(screen: Screen, tested: Tested, *, verbose: bool) -> None:
     for result in tested.results:
         for line, style in failure_lines(result, tested.suite.folder):
             screen.line(line, style)
+    if tested.coverage is not None:
+        show_coverage(screen, tested.coverage, tested.suite.folder, verbose=verbose)
+        if not tested.is_covered:
+            screen.line(f"that is under {tested.fail_under:g} %", "red")
     screen.line(summary(tested), "green" if tested.is_good else "red")
 
 

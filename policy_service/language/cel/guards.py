@@ -23,11 +23,16 @@ def warn_unguarded(expr: ir.Expr, optional: frozenset[str], places: Places) -> N
         optional: the paths that may be absent.
     """
     warned = set[str]()
-    for read in sorted(_unguarded(expr, _NOTHING), key=lambda read: read.offset):
+    for read in sorted(unguarded(expr), key=lambda read: read.offset):
         if read.path in optional and read.path not in warned:
             warned.add(read.path)
             end = places.path_end(read.offset, read.path)
             places.report("unguarded-attribute", _advice(read.path), read.offset, end, "warning")
+
+
+def unguarded(expr: ir.Expr) -> Iterator[ir.Read]:
+    """The reads for which the condition does not make sure that there is something to read."""
+    return _unguarded(expr, _NOTHING)
 
 
 def _advice(path: str) -> str:

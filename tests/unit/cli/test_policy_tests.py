@@ -68,7 +68,7 @@ def test_json_has_every_case(terminal: Terminal, folder: Path) -> None:
     loosen(folder)
     printed = terminal.run("policy", "test", folder, "--json")
     document = printed.json
-    assert (printed.code, document["ok"], document["tests"]) == (1, False, 27)
+    assert (printed.code, document["ok"], document["tests"]) == (1, False, 30)
     failed = [case for result in document["results"] for case in result["cases"] if not case["ok"]]
     assert len(failed) == document["failed"]
     assert failed[0]["decided"] == {"decision": "allow", "reason": "allowed", "rule": None}
@@ -80,7 +80,7 @@ def test_junit_is_written_beside(terminal: Terminal, folder: Path, tmp_path: Pat
     loosen(folder)
     terminal.run("policy", "test", folder, "--junit", tmp_path / "made" / "junit.xml")
     root = ElementTree.parse(tmp_path / "made" / "junit.xml").getroot()
-    assert (root.tag, root.get("tests"), root.get("failures")) == ("testsuites", "27", "2")
+    assert (root.tag, root.get("tests"), root.get("failures")) == ("testsuites", "30", "2")
     [failure] = root.findall(
         'testsuite/testcase[@name="production runs are for the operators\' team, administrators not excepted"]/failure'
     )
@@ -140,3 +140,43 @@ def test_watching_runs_again_at_every_save(terminal: Terminal, folder: Path, mon
     assert [line.split(", ")[2][:3] for line in printed.out.splitlines() if " cases, " in line and " in " in line] == [
         "all", "5 n",
     ]  # fmt: skip
+
+
+def test_coverage_shows_what_no_case_has_seen(terminal: Terminal, folder: Path) -> None:
+    """A row for each rule and condition with a gap, and the figure."""
+    assert "coverage 100.0 %" in terminal.run("policy", "test", folder, "--coverage").out
+    printed = terminal.run("policy", "test", folder, "--coverage", "-k", "tests/pipelines")
+    assert printed.code == 0
+    assert "connection.yaml:33 locked-connections-do-not-change" in printed.out
+    assert "retired-pipelines-do-not-run" not in printed.out
+    assert "retired-pipelines-do-not-run" in terminal.run("policy", "test", folder, "--coverage", "-v").out
+
+
+def test_too_little_coverage_is_exit_code_1(terminal: Terminal, folder: Path) -> None:
+    """Rounded down: what is not all is not 100."""
+    assert terminal.run("policy", "test", folder, "--fail-under", "100").code == 0
+    printed = terminal.run("policy", "test", folder, "--fail-under", "99.9", "-k", "pipelines")
+    assert printed.code == 1
+    assert "that is under 99.9 %" in printed.out
+
+
+def test_coverage_as_json(terminal: Terminal, folder: Path) -> None:
+    """Each rule with its conditions, what was seen and what is missing."""
+    coverage = terminal.run("policy", "test", folder, "--coverage", "-k", "workspaces", "--json").json["coverage"]
+    assert (
+        coverage["reached"]
+        + sum(len(part["missing"]) for rule in coverage["rules"] for part in (rule, *rule["conditions"]))
+        == coverage["goals"]
+    )
+    assert coverage["rules"][0]["conditions"][0]["condition"] == "has(resource.attr.env)"
+
+
+def test_coverage_over_the_source(terminal: Terminal, folder: Path, tmp_path: Path) -> None:
+    """One page; what stands in the files cannot become markup of it."""
+    path = folder / "resources/pipeline.yaml"
+    path.write_text(path.read_text().replace("# Pipelines.", "# <script>Pipelines.", 1))
+    assert terminal.run("policy", "test", folder, "--html", tmp_path / "html").code == 0
+    page = (tmp_path / "html" / "index.html").read_text()
+    assert 'id="resources/pipeline.yaml:22"' in page
+    assert '">resource.attr.env == &quot;prod&quot;</mark> &amp;&amp;' in page
+    assert "<script" not in page
