@@ -12,7 +12,7 @@ The first three lines are those of every transparency log; the others are extens
 
 INVARIANT: each checkpoint has one text, and no other text reads as one (test_ledger_checkpoint: round trip).
 
-Source: C2SP tlog-checkpoint, https://c2sp.org/tlog-checkpoint; decision page 7.
+Source: C2SP tlog-checkpoint, https://c2sp.org/tlog-checkpoint; decision page 8.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ keys of a file have one name, since the name is part of each log's identity.
 Whoever can write `signing.pub` can add a key to it, so it is a convenience and no proof. An auditor keeps verifier keys
 elsewhere.
 
-Source: issue of the ledger; `service/peppers.py`, whose files have the same manners; decision page 7.
+Source: issue of the ledger; `service/peppers.py`, whose files have the same manners; decision page 8.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ follows RFC 9162 step by step; it shares no code with what makes the proofs.
 INVARIANT: every root and proof equals the RFC's recursive definition, and no other root is accepted with it
 (test_ledger_merkle: the definition; altered proofs).
 
-Source: RFC 6962, section 2.1; RFC 9162, section 2.1; decision page 7.
+Source: RFC 6962, section 2.1; RFC 9162, section 2.1; decision page 8.
 """
 
 from __future__ import annotations

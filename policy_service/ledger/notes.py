@@ -8,7 +8,7 @@ Reading is strict: what is accepted has exactly one spelling.
 INVARIANT: a note with any byte altered is refused, or the altered signature is not among those that count
 (test_ledger_notes: altered notes).
 
-Source: C2SP signed-note, https://c2sp.org/signed-note; RFC 8032 (Ed25519); decision page 7.
+Source: C2SP signed-note, https://c2sp.org/signed-note; RFC 8032 (Ed25519); decision page 8.
 """
 
 from __future__ import annotations

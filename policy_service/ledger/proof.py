@@ -9,7 +9,7 @@
 
 Whoever has such a text, the record's line and the log's verifier key needs nothing else: no server, no ledger.
 
-Source: C2SP tlog-proof, https://c2sp.org/tlog-proof; RFC 6962, section 2.1.1; decision page 7.
+Source: C2SP tlog-proof, https://c2sp.org/tlog-proof; RFC 6962, section 2.1.1; decision page 8.
 """
 
 from __future__ import annotations

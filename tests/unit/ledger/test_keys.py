@@ -164,11 +164,14 @@ def test_a_key_that_is_missing_or_open_to_others(path: Path) -> None:
     with pytest.raises(UsageError) as raised:
         load_verifiers(path)
     assert raised.value.code == "unreadable_verifier_keys"
-    blocked = path.parent / "file"
-    blocked.touch(0o600)
-    with pytest.raises(UsageError) as raised:
-        create(blocked / "data" / "signing.key", NAME)
-    assert raised.value.code == "unwritable_signing_key"
+
+
+def test_a_key_that_cannot_be_written(path: Path) -> None:
+    """Below what is no folder, or under a name too long for a draft beside it."""
+    for unfit in (path / "data" / "signing.key", path.with_name("k" * 253)):
+        with pytest.raises(UsageError) as raised:
+            create(unfit, NAME)
+        assert raised.value.code == "unwritable_signing_key"
 
 
 @pytest.mark.parametrize(
