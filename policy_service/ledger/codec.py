@@ -17,6 +17,7 @@ from policy_service.model.canonical import canonical_text
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _SHOWN: Final = 160
+_SCALARS: Final = frozenset({str, int, bool, type(None)})
 
 Form = Literal["malformed_line", "unknown_schema", "not_canonical"]
 
@@ -61,7 +62,7 @@ def encode_record(record: DecisionRecord) -> bytes:
 
 def encode_request(request: RecordedRequest) -> bytes:
     """The canonical form of a request alone: what its bound in size is judged by. Raises as `encode_record` does."""
-    if _is_plain(request.context) and _is_plain(request.resource.attributes):
+    if is_plain(request.context) and is_plain(request.resource.attributes):
         return _ENCODER.encode(request)
     return _canonical(request)
 
@@ -95,6 +96,21 @@ def is_canonical(record: DecisionRecord, line: bytes) -> bool:
         return False
 
 
+def is_plain(value: object) -> bool:
+    """Whether both encoders spell a value alike: texts, integers, truth values, null, lists and objects of these.
+
+    A double is not: its exponent is written in another way.
+    """
+    if type(value) in _SCALARS:
+        return True
+    if isinstance(value, dict):
+        for name, member in value.items():
+            if type(name) is not str or not (type(member) in _SCALARS or is_plain(member)):
+                return False
+        return True
+    return isinstance(value, list | tuple) and all(map(is_plain, value))
+
+
 def json_schema() -> dict[str, Any]:
     """The schema of a line as JSON Schema 2020-12: what `docs/decision-record.schema.json` publishes."""
     schema = msgspec.json.schema(DecisionRecord)
@@ -112,19 +128,7 @@ def _canonical(value: msgspec.Struct) -> bytes:
 def _are_plain(record: DecisionRecord) -> bool:
     """Whether the values that people made up are spelled alike by both encoders."""
     asked, known = record.request, record.facts.attributes
-    return _is_plain(asked.context) and _is_plain(asked.resource.attributes) and (not known or _is_plain(known))
-
-
-def _is_plain(value: object) -> bool:
-    """Texts, integers, truth values, null, and lists and objects of these: no double, no other type."""
-    kind = type(value)
-    if kind is dict:
-        assert isinstance(value, dict)
-        return not value or all(type(name) is str and _is_plain(member) for name, member in value.items())
-    if kind is list or kind is tuple:
-        assert isinstance(value, list | tuple)
-        return all(map(_is_plain, value))
-    return kind is str or kind is int or kind is bool or value is None
+    return is_plain(asked.context) and is_plain(asked.resource.attributes) and (not known or is_plain(known))
 
 
 def _newer(line: bytes) -> BadLine | None:

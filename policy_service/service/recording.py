@@ -6,8 +6,20 @@ right checksum stands in it (test_recording: the bound to the byte, keys in ever
 
 from __future__ import annotations
 
+import msgspec
+
 from policy_service.engine.seen import Seen
-from policy_service.ledger.codec import encode_record, encode_request
+from policy_service.ledger.codec import encode_record, encode_request, is_plain
+from policy_service.ledger.lines import (
+    LineCaller,
+    LineCredential,
+    LineFacts,
+    LinePrincipal,
+    LineRecord,
+    LineRequest,
+    LineResource,
+    write_line,
+)
 from policy_service.ledger.record import (
     MAX_REQUEST_BYTES,
     SCHEMA,
@@ -28,12 +40,68 @@ from policy_service.service.ports import Decided
 
 
 def line_of(decided: Decided) -> bytes:
-    """The line of a decision, without its line feed. Cost: about 5 µs."""
+    """The line of a decision, without its line feed. Cost: about 4 µs; several times that where a claim holds a double.
+
+    Raises:
+        ValueError: it holds what JSON cannot carry; `refuse_unrecordable` would have said so.
+    """
+    asked, known = decided.request, decided.seen.attributes
+    if is_plain(asked.context) and is_plain(asked.resource.attributes) and (known is None or is_plain(known)):
+        return write_line(_line(decided))
     return encode_record(record_of(decided))
 
 
+def _line(decided: Decided) -> msgspec.Struct:
+    """The parts of the line, each in alphabetical order of its members."""
+    decision, caller, seen = decided.decision, decided.caller, decided.seen
+    return LineRecord(
+        str(decision.now),
+        decided.batch_id,
+        decision.bundle,
+        LineCaller(caller.actor, caller.key_id, "allowed", caller.workspace),
+        decided.chain,
+        decision.check,
+        "allow" if decision.allowed else "deny",
+        decided.explained or None,
+        LineFacts(
+            seen.address,
+            seen.allowlist_network,
+            seen.attributes,
+            seen.key_network,
+            seen.key_scopes,
+            seen.owner,
+            seen.registered,
+            seen.roles,
+            seen.teams,
+        ),
+        decided.decision_id,
+        decided.item_id,
+        None if decision.principal_id is None else LinePrincipal(decision.principal_id, decision.principal_kind),
+        decision.reason,
+        _line_request(decided.request, decided.key_fingerprint),
+        decided.request_id,
+        decision.revision,
+        decision.rule,
+        SEMANTICS,
+        decided.trace_id,
+        SCHEMA,
+        decision.workspace or caller.workspace,
+    )
+
+
+def _line_request(request: Request, fingerprint: str | None) -> msgspec.Struct:
+    shown, asked = request.credential, request.resource
+    return LineRequest(
+        request.context or None,
+        LineCredential(fingerprint, shown.key_id, shown.outcome, shown.slot),
+        LineResource(asked.attributes or None, asked.id, asked.owner, asked.type, asked.workspace),
+        request.scope,
+        request.source_ip,
+    )
+
+
 def record_of(decided: Decided) -> DecisionRecord:
-    """What is recorded of a decision."""
+    """What is recorded of a decision: `line_of` writes the same, at half of the cost."""
     decision = decided.decision
     return DecisionRecord(
         v=SCHEMA,

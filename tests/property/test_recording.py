@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
+from hypothesis import strategies as st
 
 from policy_service.engine.decide import decide
 from policy_service.engine.seen import seen
@@ -14,6 +16,7 @@ from policy_service.model.request import Credential, Request
 from policy_service.service.callers import local_caller
 from policy_service.service.ports import Decided
 from policy_service.service.recording import line_of, record_of
+from tests.property.records import claims, maybe
 from tests.property.strategies import Case, cases
 from tests.worlds import program_of, snapshot_of
 
@@ -61,6 +64,25 @@ def test_every_decision_is_decided_again_equally_from_its_line(case: Case) -> No
         derived = record_of(decided(replayed, again, decision))
         assert derived.facts == record.facts
         assert encode_record(derived) == encode_record(record)
+
+
+@given(cases(), st.data())
+def test_lines_made_of_parts_are_the_lines_of_records(case: Case, data: st.DataObject) -> None:
+    """Whatever else stands in them: names, fingerprints, doubles."""
+    snapshot = snapshot_of(program_of(case.world.files()), case.world.facts)
+    for request, now in case.asked:
+        one = decided(request, snapshot, decide(request, snapshot, now))
+        one = msgspec.structs.replace(
+            one,
+            batch_id=data.draw(maybe),
+            item_id=data.draw(maybe),
+            request_id=data.draw(maybe),
+            trace_id=data.draw(maybe),
+            key_fingerprint=data.draw(maybe),
+            explained=data.draw(st.booleans()),
+            request=msgspec.structs.replace(request, context=data.draw(claims)),
+        )
+        assert line_of(one) == encode_record(record_of(one))
 
 
 @given(cases())

@@ -1,0 +1,44 @@
+"""The parts of a record as its line has them: members in the order of the line, so that writing one sorts nothing.
+
+Making and writing a line from these takes half of the time that a DecisionRecord takes, and each decision waits for
+its line. Members are given by position, in alphabetical order; what is None is left out.
+
+INVARIANT: the line is the one that `encode_record` writes for the same record (test_recording: lines made of parts).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from policy_service.ledger import record
+from policy_service.ledger.record import Part
+
+
+def _in_line_order(part: type[Part]) -> type[msgspec.Struct]:
+    """The same part, as a struct whose members are sorted."""
+    members = [(name, Any, None) for name in sorted(part.__struct_fields__)]
+    # Nothing in it refers back to it: the garbage collector need not look.
+    return msgspec.defstruct(f"Line{part.__name__}", members, omit_defaults=True, gc=False)
+
+
+LineRecord: Final = _in_line_order(record.DecisionRecord)
+LineCaller: Final = _in_line_order(record.RecordedCaller)
+LineFacts: Final = _in_line_order(record.RecordedFacts)
+LinePrincipal: Final = _in_line_order(record.RecordedPrincipal)
+LineRequest: Final = _in_line_order(record.RecordedRequest)
+LineCredential: Final = _in_line_order(record.RecordedCredential)
+LineResource: Final = _in_line_order(record.RecordedResource)
+
+_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
+"""Sorts the members of dicts, and leaves those of structs in their order."""
+
+
+def write_line(line: msgspec.Struct) -> bytes:
+    """The bytes of a LineRecord, without line feed. Only where `is_plain` holds for all values that people made up.
+
+    Raises:
+        UnicodeEncodeError: half of a surrogate pair stands in it.
+    """
+    return _ENCODER.encode(line)
