@@ -25,14 +25,19 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         tree: over its records.
-        last: its last segment; None where it never had one.
+        ends: each segment, with the tree as it was at its end; the last one is the whole.
         torn_bytes: how much of a record was cut off its end; 0 where nothing was.
     """
 
     shard: str
     tree: Tree
-    last: Segment | None
+    ends: tuple[tuple[Segment, Tree], ...]
     torn_bytes: int
+
+    @property
+    def last(self) -> Segment | None:
+        """Its last segment; None where it never had one."""
+        return self.ends[-1][0] if self.ends else None
 
 
 def recover(folder: Path, shard: str) -> Recovered:
@@ -49,12 +54,13 @@ def recover(folder: Path, shard: str) -> Recovered:
     there = segments(folder, shard)
     last = there[-1] if there else None
     torn_bytes = 0 if last is None else cut_torn_line(last)
-    tree = ShardTree(folder, shard)
+    tree, ends = ShardTree(folder, shard), []
     while last is not None and tree.segment <= last:
         _take(tree)
+        ends.append((tree.segment, Tree(tree.tree.size, tree.tree.peaks)))
         tree.next_segment()
     sync_folder(folder)
-    return Recovered(shard=shard, tree=tree.tree, last=last, torn_bytes=torn_bytes)
+    return Recovered(shard=shard, tree=tree.tree, ends=tuple(ends), torn_bytes=torn_bytes)
 
 
 def _take(tree: ShardTree) -> None:

@@ -157,8 +157,10 @@ class Ledger:
         _tell(recovered)
         notary = self._notary(shard)
         notary.resume()
-        numbers = range(1, recovered.last.number + 1 if recovered.last is not None else 1)
-        leaves = mapped_leaves(Segment(self._plan.folder, shard, number) for number in numbers)
+        leaves = mapped_leaves(segment for segment, _ in recovered.ends)
+        for segment, tree in recovered.ends[:-1]:
+            if not segment.checkpoint.exists():
+                notary.sign(tree, segment, leaves)
         notary.sign(recovered.tree, recovered.last, leaves)
         self._shards.close(shard, recovered.tree.size, recovered.tree.root(), note=_NOTE)
 

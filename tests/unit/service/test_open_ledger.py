@@ -205,9 +205,9 @@ def test_checkpoints_follow_at_the_interval_where_there_is_news(home: Home) -> N
     with home.open(interval_s=0.02) as shard:
         home.write(b"one")
         await_size(home, shard, 1)
-        signed = home.health.report().signed
+        eventually(lambda: home.health.report().signed == 2)
         threading.Event().wait(0.2)
-        assert home.health.report().signed == signed
+        assert home.health.report().signed == 2
         home.house.admin.create_workspace(OPERATOR, "news")
         home.house.replica.catch_up()
         revision = home.house.replica.revision
@@ -275,6 +275,16 @@ def test_a_shard_whose_process_was_killed_is_closed_at_the_next_start(home: Home
     segment = first_segment(home.folder, shard)
     assert segment.torn.exists() == bool(torn)
     assert home.health.warning() is None
+
+
+def test_segments_that_a_kill_left_unsigned_are_signed_and_sealed(home: Home) -> None:
+    shard = home.crash(*LINES, *LINES, *LINES)
+    segment = first_segment(home.folder, shard)
+    segment.next().plain.write_bytes(b"next\n")
+    with home.open():
+        eventually(lambda: segment.packed.exists() and segment.next().packed.exists())
+    assert [home.checkpoint(part.checkpoint).size for part in (segment, segment.next())] == [18, 19]
+    assert home.shards()[0].size == 19
 
 
 def test_a_shard_that_a_living_process_holds_is_left_to_it(home: Home) -> None:
