@@ -18,6 +18,7 @@ BENCHES = (
     "admin",
     "import_keys",
     "changes_page",
+    "merkle",
 )
 
 
