@@ -22,6 +22,9 @@ from policy_service.ledger.trouble import UNAVAILABLE, trouble
 from policy_service.model.errors import StoreError
 
 LOW_SPACE: Final = "ledger_space_low"
+MAX_UNSYNCED: Final = 8
+"""Segments that could not be synced, one after another: then nothing is written until they could."""
+
 _LOG: Final = logging.getLogger(__name__)
 _NEW: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _MIB: Final = 1024 * 1024
@@ -196,6 +199,8 @@ class ShardWriter:
         if self._is_torn:
             self._cut()
         self._refuse_strange_file()
+        if self._is_unsynced and self._files.waiting >= MAX_UNSYNCED:
+            raise StoreError(UNAVAILABLE, "the disk does not keep what is written; mend or replace it")
         if self._is_due(wanted):
             self._begin(self._segment.next())
             self._rotated()

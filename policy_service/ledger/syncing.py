@@ -34,6 +34,11 @@ class Syncing:
         self._begun += 1
         self._current = descriptor
 
+    @property
+    def waiting(self) -> int:
+        """Files that are finished and not synced yet."""
+        return len(self._finished)
+
     def run(self) -> None:
         """Return when all that was written before the call survives a loss of power. Raises OSError."""
         with self._turn:

@@ -47,6 +47,7 @@ class Keeping:
         self._health = health
         self._retention_days = retention_days
         self._left_alone: set[Segment] = set()
+        self._signed_at: dict[Segment, int] = {}
 
     def tidy(self, live: Segment, is_stopping: Callable[[], bool] = lambda: False) -> None:
         """Seal and remove what is due.
@@ -78,10 +79,14 @@ class Keeping:
 
     def _is_expired(self, segment: Segment) -> bool:
         """Whether sealed records were kept long enough: by the time of the checkpoint that was signed after them."""
-        if self._retention_days is None or segment.plain.exists() or not segment.checkpoint.exists():
+        if self._retention_days is None or segment.plain.exists() or not segment.packed.exists():
             return False
-        signed_at = read_checkpoint(segment.checkpoint, self._key_path).time
-        return self._clock.now() - signed_at > self._retention_days * DAY_NS
+        if segment not in self._signed_at and not self._attempt(self._note_signing, segment):
+            return False
+        return self._clock.now() - self._signed_at[segment] > self._retention_days * DAY_NS
+
+    def _note_signing(self, segment: Segment) -> None:
+        self._signed_at[segment] = read_checkpoint(segment.checkpoint, self._key_path).time
 
     def _tidy_shard(self, shard: str, due: list[Segment], is_stopping: Callable[[], bool]) -> None:
         ready = [segment for segment in due if is_ready(segment)]

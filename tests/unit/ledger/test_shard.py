@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from policy_service.ledger.layout import lock_path, segments
 from policy_service.ledger.lock import ShardLock
-from policy_service.ledger.shard import Limits, Position, ShardWriter
+from policy_service.ledger.shard import MAX_UNSYNCED, Limits, Position, ShardWriter
 from policy_service.model.errors import StoreError
 from tests.unit.ledger.disks import fill, largest_file, remount, small_disk
 
@@ -278,3 +281,24 @@ def test_behind_a_sync_that_failed_nothing_is_written(opened: Open, tmp_path: Pa
     writer.append(LINES)
     assert [content(tmp_path, number) for number in (1, 2)] == [GROUP, GROUP]
     writer.sync()
+
+
+def test_a_disk_that_keeps_nothing_gets_no_more_files(opened: Open, tmp_path: Path, monkeypatch: Any) -> None:
+    """Nobody is answered, and the process does not run out of descriptors; when the disk is well it goes on."""
+    writer = opened()
+    with monkeypatch.context() as patch:
+        patch.setattr("policy_service.ledger.syncing.os.fdatasync", refuse)
+        for _ in range(30):
+            with contextlib.suppress(StoreError):
+                writer.append(LINES)
+            assert refusal(writer.sync).code == "ledger_unavailable"
+    assert len(segments(tmp_path, SHARD)) == MAX_UNSYNCED + 1
+    assert "does not keep" in refusal(lambda: writer.append(LINES)).message
+    writer.sync()
+    writer.append(LINES)
+    assert len(segments(tmp_path, SHARD)) == MAX_UNSYNCED + 2
+
+
+def refuse(_: int) -> None:
+    """What a broken disk says; it cannot be broken here."""
+    raise OSError(errno.EIO, "the disk failed")
