@@ -1,7 +1,7 @@
 """One process's shard of the ledger, being written: whole groups of lines, one write each, in segments.
 
 INVARIANT: whatever fails, the live file ends with a whole record before the next one is written behind it
-(test_ledger_faults: full disks, limits, read-only folders).
+(test_shard: full disks, limits; test_ledger_faults).
 """
 
 from __future__ import annotations

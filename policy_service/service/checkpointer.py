@@ -33,7 +33,8 @@ _LOG: Final = logging.getLogger(__name__)
 class Checkpointer:
     """Signs a checkpoint at an interval where there is something new, at the end of each segment, and of the shard.
 
-    INVARIANT: a segment is on the disk before its checkpoint is signed (test_checkpoints: synced first).
+    INVARIANT: a segment is on the disk before its checkpoint is signed
+    (test_what_the_disk_does_not_keep_is_not_signed).
 
     Args:
         woken: set by the writer when a segment is full.

@@ -40,7 +40,8 @@ class Signed(msgspec.Struct, frozen=True):
 class Notary:
     """Signs the checkpoints of one shard.
 
-    INVARIANT: none is signed that contradicts the last one (test_checkpoints: refused).
+    INVARIANT: none is signed that contradicts the last one
+    (test_a_checkpoint_that_would_contradict_the_last_is_refused).
 
     Args:
         key_path: `signing.key`; read for each signature, so that a rotated key needs no restart.

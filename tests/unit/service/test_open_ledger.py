@@ -17,7 +17,7 @@ from policy_service.ledger.checkpoint import Checkpoint, open_checkpoint
 from policy_service.ledger.layout import Segment, checkpoint_path, contents, first_segment, lock_path
 from policy_service.ledger.lock import ShardLock
 from policy_service.ledger.merkle import EMPTY_ROOT, leaf_hashes, subtree_root
-from policy_service.ledger.shard import Limits
+from policy_service.ledger.shard import Limits, ShardWriter
 from policy_service.model.changes import ChangeDraft
 from policy_service.model.errors import PolicyServiceError, StoreError, UsageError
 from policy_service.model.facts import LedgerShard
@@ -232,6 +232,22 @@ def test_a_sink_that_fails_is_a_warning_and_gets_the_latest_later(home: Home) ->
     assert home.sink.notes[-1] == checkpoint_path(home.folder, shard).read_text()
     assert home.health.warning() is None
     assert home.health.report().delivery_failures > 0
+
+
+def test_what_the_disk_does_not_keep_is_not_signed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint would vouch for records that a loss of power takes away."""
+
+    def refuse(_: ShardWriter) -> None:
+        raise StoreError("ledger_unavailable", "the disk failed")
+
+    with home.open(interval_s=0.02) as shard:
+        with monkeypatch.context() as patch:
+            patch.setattr(ShardWriter, "sync", refuse)
+            home.write()
+            eventually(lambda: home.health.warning() == "checkpoint_failed")
+            assert home.last(shard).size == 0
+        await_size(home, shard, 6)
+        eventually(lambda: home.health.warning() is None)
 
 
 def test_a_key_that_was_rotated_signs_without_a_restart(home: Home) -> None:
