@@ -27,6 +27,7 @@ from policy_service.service.callers import Gate, local_caller
 from policy_service.service.checkpoint_health import CheckpointHealth
 from policy_service.service.clock import SystemClock, elapsed_s
 from policy_service.service.credentials import Credentials
+from policy_service.service.decision_log import DecisionLog
 from policy_service.service.decisions import Answered, Decisions
 from policy_service.service.follower import Follower
 from policy_service.service.identifiers import RandomIds
@@ -162,6 +163,7 @@ def build(settings: Settings, store: Store, peppers: Peppers) -> Services:
         gate=Gate(credentials, replica, clock, uses),
         decisions=Decisions(replica, credentials, clock, ids, shadow, uses),
         administration=Administration(store, clock, ids, peppers, bundles, prefix=settings.key_prefix, uses=uses),
+        decision_log=DecisionLog(settings.ledger_path(), store),
         uses=uses,
         shadow=shadow,
         recorder=recorder,

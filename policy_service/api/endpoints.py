@@ -16,6 +16,7 @@ from policy_service.model.names import ADMIN_ORGANIZATION, KEYS_OWN
 from policy_service.service.administration import Administration, Found, Page, Written
 from policy_service.service.bundles import Bundles
 from policy_service.service.callers import Caller
+from policy_service.service.decision_log import DecisionLog
 from policy_service.service.preconditions import fact_tag
 from policy_service.service.shadow import Shadow
 
@@ -38,6 +39,7 @@ class Call(msgspec.Struct, frozen=True):
 
     administration: Administration
     bundles: Bundles
+    decision_log: DecisionLog
     caller: Caller
     workspace: str
     named: str | None

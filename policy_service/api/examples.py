@@ -79,6 +79,7 @@ _BY_SHAPE: Final[dict[str, Json]] = {
         "principal": {"kind": "service", "id": "ci"},
     },
     "KeyShape": {"id": _KEY_ID, "cidrs": ["203.0.113.0/24"]},
+    "RevokedKeyShape": {"id": _KEY_ID, "status": "revoked", "cidrs": ["203.0.113.0/24"]},
     "NewKeyShape": {"id": _KEY_ID, "cidrs": ["203.0.113.0/24"]},
     "Principal": {"kind": "service", "id": "ci"},
     "ResourceIdentity": {"type": "pipeline", "id": "etl-42"},

@@ -76,6 +76,7 @@ class Office:
         return Call(
             administration=self._services.administration,
             bundles=self._services.bundles,
+            decision_log=self._services.decision_log,
             caller=caller,
             workspace=target_workspace(caller, named),
             named=named,

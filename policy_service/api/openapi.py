@@ -54,6 +54,13 @@ _QUERY: Final[dict[str, Json]] = {
     "since": {"schema": {"type": "string", "format": "date-time"}, "description": "Not before this instant."},
     "until": {"schema": {"type": "string", "format": "date-time"}, "description": "Before this instant."},
     "after": {"schema": {"type": "integer", "minimum": 0}, "description": "Only later revisions."},
+    "key": {"schema": {"type": "string"}, "description": "Public id of the key that was shown."},
+    "scope": {"schema": {"type": "string"}, "description": "Asked for.", "example": "pipelines:run"},
+    "resource": {"schema": {"type": "string"}, "description": "Asked for: `type:id`, or a type alone."},
+    "decision": {"schema": {"type": "string", "enum": ["allow", "deny"]}},
+    "reason": {"schema": {"type": "string"}, "description": "The stable code.", "example": "insufficient_scope"},
+    "rule": {"schema": {"type": "string"}, "description": "The rule or condition that denied, by name."},
+    "caller": {"schema": {"type": "string"}, "description": "Who asked: `key:<id>`, or the id of its key."},
     "order": {"schema": {"type": "string", "enum": ["oldest", "newest"], "default": "oldest"}},
     "force": {
         "schema": {"type": "boolean", "default": False},

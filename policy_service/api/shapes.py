@@ -216,6 +216,27 @@ class NewKeyShape(KeyShape):
     key: str
 
 
+class ReceiptShape(Shape):
+    """A receipt to be kept: `ledger verify --revocation` shows what was decided on the key afterwards."""
+
+    v: Literal[1]
+    kind: Literal["revocation"]
+    key_id: str
+    workspace: str
+    principal: Principal
+    revoked_at: str = Field(description="Nanoseconds since 1970, UTC, decimal.", examples=["1795500199123456789"])
+    reason: str | None = Field(examples=["leaked"])
+    actor: str
+    revision: int
+    change_hash: str = Field(description="Hash of change `revision`.", examples=["c41d" * 16])
+
+
+class RevokedKeyShape(KeyShape):
+    """A key that was revoked, with the receipt of it."""
+
+    receipt: ReceiptShape | None
+
+
 class EffectShape(Shape):
     """One fact before and after."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import msgspec
+
 from policy_service.api.bodies import KeyBody, ResourceName
 from policy_service.api.documents import key_document
 from policy_service.api.endpoints import Call, Outcome, found, listed, written
@@ -163,4 +165,6 @@ def revoke_key(call: Call) -> Outcome:
     key_id, reason = call.path["id"], call.body.reason or ""
     result = call.administration.revoke_key(call.caller, call.workspace, key_id, reason=reason, force=call.force())
     assert result.fact is not None  # a revocation always leaves its key
-    return Outcome(_shown(call, result.fact), result.revision, changed=True, tag=fact_tag(result.fact))
+    receipt = call.administration.receipt(result.fact)
+    data = {**_shown(call, result.fact), "receipt": None if receipt is None else msgspec.to_builtins(receipt)}
+    return Outcome(data, result.revision, changed=True, tag=fact_tag(result.fact))

@@ -21,13 +21,13 @@ def list_changes(call: Call) -> Outcome:
     wanted = Wanted(
         actor=query.get("actor"),
         action=query.get("action"),
-        entity=_one_of("entity", query.get("entity"), ENTITIES),
+        entity=one_of("entity", query.get("entity"), ENTITIES),
         subject=query.get("subject"),
-        since=_instant("since", query.get("since")),
-        until=_instant("until", query.get("until")),
+        since=instant_of("since", query.get("since")),
+        until=instant_of("until", query.get("until")),
         after=_revision("`?after`", query.get("after", "0")),
     )
-    order = cast("Order", _one_of("order", query.get("order", "oldest"), _ORDERS))
+    order = cast("Order", one_of("order", query.get("order", "oldest"), _ORDERS))
     result = call.administration.list_changes(
         call.caller, _workspace(call), wanted=wanted, order=order, **call.paging()
     )
@@ -45,13 +45,15 @@ def _workspace(call: Call) -> str | None:
     return call.named if call.caller.is_operator else call.workspace
 
 
-def _one_of(name: str, value: str | None, known: Any) -> str | None:
+def one_of(name: str, value: str | None, known: Any) -> str | None:
+    """A query parameter that is one of few words. Raises RequestError 400 `invalid_parameter`."""
     if value is not None and value not in known:
         raise RequestError("invalid_parameter", f"`?{name}`: must be one of {', '.join(f'`{k}`' for k in known)}")
     return value
 
 
-def _instant(name: str, text: str | None) -> int | None:
+def instant_of(name: str, text: str | None) -> int | None:
+    """A query parameter that is an instant. Raises RequestError 400 `invalid_parameter`."""
     # `+` in a query is a space to whoever decodes forms: `2027-01-01T00:00:00+01:00` was meant.
     instant = None if text is None else parse_rfc3339(text.replace(" ", "+"))
     if text is not None and instant is None:

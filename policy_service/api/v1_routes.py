@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from policy_service.api import bodies, shapes, v1_access, v1_bundles, v1_changes, v1_people
+from policy_service.api import bodies, record_shapes, shapes, v1_access, v1_bundles, v1_changes, v1_decisions, v1_people
 from policy_service.api.endpoints import FORCE, KEY_KEEPERS, LISTING, Call, Endpoint, Outcome
 from policy_service.api.shapes import Envelope
 from policy_service.api.v1_changes import FILTERS
@@ -23,6 +23,7 @@ from policy_service.model.facts import (
     User,
     Workspace,
 )
+from policy_service.model.names import DECISIONS_READ
 
 Work = Callable[[Call], Outcome]
 
@@ -184,7 +185,7 @@ ENDPOINTS: Final = (
     _post(
         "keys/{id}/revoke",
         _A.revoke_key,
-        _S.KeyShape,
+        _S.RevokedKeyShape,
         "End every secret of a key for good.",
         bodies.RevokeBody,
         body_required=False,
@@ -192,6 +193,14 @@ ENDPOINTS: Final = (
         scope=KEY_KEEPERS,
     ),
     _list("changes", v1_changes.list_changes, _S.ChangeShape, "List changes: who did what, when.", FILTERS),
+    _list(
+        "decisions",
+        v1_decisions.list_decisions,
+        record_shapes.RecordShape,
+        "List what was decided, newest first.",
+        v1_decisions.FILTERS,
+        scope=DECISIONS_READ,
+    ),
     _show("changes/{revision}", v1_changes.show_change, _S.ChangeShape, "Show a change."),
     _post(
         "bundles",

@@ -8,6 +8,7 @@ from policy_service.service.administration import Administration
 from policy_service.service.bundles import Bundles
 from policy_service.service.callers import Gate
 from policy_service.service.credentials import Credentials
+from policy_service.service.decision_log import DecisionLog
 from policy_service.service.decisions import Decisions
 from policy_service.service.folder_watch import FolderWatch
 from policy_service.service.follower import Follower
@@ -36,6 +37,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     gate: Gate
     decisions: Decisions
     administration: Administration
+    decision_log: DecisionLog
     watch: FolderWatch | None = None
     shadow: Shadow | None = None
     recorder: Recorder | None = None

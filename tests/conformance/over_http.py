@@ -21,6 +21,7 @@ from policy_service.service.administration import Administration
 from policy_service.service.bundles import Bundles
 from policy_service.service.callers import Gate
 from policy_service.service.credentials import Credentials
+from policy_service.service.decision_log import DecisionLog
 from policy_service.service.decisions import Decisions
 from policy_service.service.effects import put
 from policy_service.service.follower import Follower
@@ -142,6 +143,7 @@ def services_on(store: Store, clock: FakeClock) -> Services:
         gate=Gate(credentials, replica, clock),
         decisions=Decisions(replica, credentials, clock, ids, RecordingSink()),
         administration=Administration(store, clock, ids, PEPPERS, bundles),
+        decision_log=DecisionLog(Path("nowhere"), store),
         uses=KeyUses(store),
         peppers=PEPPERS,
     )

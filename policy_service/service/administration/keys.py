@@ -23,6 +23,7 @@ from policy_service.service.checks import check_id, check_labels, check_text, ne
 from policy_service.service.discreet import Discreet
 from policy_service.service.effects import draft, put
 from policy_service.service.ports import FactReader
+from policy_service.service.receipts import RevocationReceipt, receipt_of
 from policy_service.service.results import Found, Page, Planned, Written
 
 MAX_SCOPES = 200
@@ -147,6 +148,10 @@ class KeyAdministration(Desk):
             return Planned(draft=draft("revoke", after, [put(after, before)], workspace=workspace), fact=after)
 
         return self._write(caller, now, plan, force=force)
+
+    def receipt(self, key: ApiKey) -> RevocationReceipt | None:
+        """The receipt of a revoked key's revocation, whoever ended it: by itself, or with its principal."""
+        return receipt_of(self._store, key)
 
     def rotate_key(self, caller: Caller, workspace: str, key_id: str, *, grace_s: int = 0) -> IssuedKey:
         """Give a key a new secret; its id and all else stay. The old one works until its grace ends, or its key.

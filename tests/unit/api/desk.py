@@ -11,6 +11,7 @@ import httpx
 
 from policy_service.api.app import create_app
 from policy_service.api.entrance import EntranceSettings
+from policy_service.service.decision_log import DecisionLog
 from policy_service.service.follower import Follower
 from policy_service.service.services import Services
 from tests.unit.service.house import House
@@ -32,6 +33,7 @@ def services_of(house: House) -> Services:
         gate=house.gate,
         decisions=house.decisions,
         administration=house.admin,
+        decision_log=DecisionLog(house.ledger_folder, house.store),
         shadow=house.shadow,
         recorder=house.recorder,
         uses=house.uses,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from policy_service.model.facts import ApiKey
@@ -103,6 +104,7 @@ class House:
         self.credentials = Credentials(self.peppers)
         self.gate = Gate(self.credentials, self.replica, self.clock, self.uses)
         self.recorder = recorder
+        self.ledger_folder = Path("nowhere")
         self.shadow = Shadow(self.replica, self.bundles, recorder or self.sink)
         self.decisions = Decisions(self.replica, self.credentials, self.clock, self.ids, self.shadow, self.uses)
         self.setup = Setup(self.store, self.admin, self.bundles)
