@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -158,6 +160,9 @@ def revoke_key(
     context: typer.Context,
     key_id: Id,
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Kept with the key.")] = None,
+    receipt: Annotated[
+        Path | None, typer.Option("--receipt", metavar="FILE", help="Write the receipt of it here; keep it elsewhere.")
+    ] = None,
     force: Force = False,
     workspace: Workspace = None,
     data_dir: DataDir = None,
@@ -168,4 +173,17 @@ def revoke_key(
     with connect(context.obj, data_dir=data_dir, url=url, workspace=workspace) as api:
         body = {} if reason is None else {"reason": reason}
         answer = api.call("POST", f"keys/{segment(key_id)}/revoke", params=forced(force), body=body)
-        show_done(context.obj, answer, f"key {key_id} revoked", as_json)
+    if receipt is not None:
+        _keep(answer["data"]["receipt"], receipt)
+    show_done(context.obj, answer, f"key {key_id} revoked", as_json)
+    if receipt is not None:
+        context.obj.screen.note(f"`ledger verify --revocation {receipt}` shows what was decided on it afterwards")
+
+
+def _keep(receipt: dict[str, Any], file: Path) -> None:
+    try:
+        file.write_text(json.dumps(receipt, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or "output failed").lower()
+        told = f"the key is revoked, but its receipt cannot be written to `{file}`: {reason}; revoke it again to get it"
+        raise UsageError("unwritable", told) from None

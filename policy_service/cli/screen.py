@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from policy_service.cli.text import visible, visible_json
+from policy_service.cli.text import visible, visible_json, visible_json_text
 from policy_service.model.spans import Diagnostic
 
 _PIPE_WIDTH: Final = 10_000
@@ -56,6 +56,17 @@ class Screen:
     def json(self, value: Any) -> None:
         """An answer for a program."""
         self._out.print(Text(visible_json(value)))
+
+    def json_line(self, text: str) -> None:
+        """A line of JSON: in a pipe byte for byte, on a terminal with nothing in it that could fool the eye."""
+        if self.is_terminal:
+            self._out.print(Text(visible_json_text(text)))
+        else:
+            self._out.file.write(f"{text}\n")
+
+    def flush(self) -> None:
+        """Let a reader of a pipe have what was printed."""
+        self._out.file.flush()
 
     def table(self, headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Aligned columns; ruled on a terminal, plain in a pipe. Absent values show as `-`."""

@@ -42,5 +42,9 @@ def _json_escape(character: str) -> str:
 
 def visible_json(value: Any) -> str:
     """Indented JSON whose strings hold no raw control or bidirectional characters; it reads back as the same value."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
-    return "".join(map(_json_escape, text))
+    return visible_json_text(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def visible_json_text(text: str) -> str:
+    """The same for JSON that is text already."""
+    return text if text.isascii() and "\x7f" not in text else "".join(map(_json_escape, text))

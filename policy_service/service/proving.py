@@ -15,9 +15,13 @@ from policy_service.ledger.notes import FormatError, Verifier
 from policy_service.ledger.proof import LogProof, make_proof, proof_text, verify_proof
 from policy_service.ledger.query import Wanted, finder
 from policy_service.ledger.reader import blocks
-from policy_service.model.errors import RequestError, UsageError
+from policy_service.model.errors import PolicyServiceError, UsageError
 
 _SIGNATURE = "— "
+
+
+class ProofError(PolicyServiceError):
+    """The answer is no: there is no such record, or nothing that would prove it."""
 
 
 class Spot(msgspec.Struct, frozen=True):
@@ -102,17 +106,17 @@ def prove(folder: Path, record_id: str, verifiers: Sequence[Verifier]) -> str:
     """The text of a proof that a record is in the ledger; it verifies with the verifier key alone.
 
     Raises:
-        RequestError: `unknown_record`; `not_covered`: no checkpoint reaches it yet; `unprovable`: it was altered.
+        ProofError: `unknown_record`; `not_covered`: no checkpoint reaches it yet; `unprovable`: it was altered.
     """
     spot = find_record(folder, record_id)
     if spot is None:
-        raise RequestError("unknown_record", f"no record of this ledger has the id `{record_id}`", status=404)
+        raise ProofError("unknown_record", f"no record of this ledger has the id `{record_id}`")
     segments = contents(folder)[spot.shard]
     good, _ = checkpoints_of(folder, spot.shard, segments, verifiers)
     covering = [one for one in good if one.checkpoint.size > spot.index]
     if not covering:
         told = "no checkpoint reaches that record yet; ask again after the next one"
-        raise RequestError("not_covered", told, status=409)
+        raise ProofError("not_covered", told)
     newest = max(covering, key=lambda one: one.checkpoint.size)
     text = proof_text(_proof(_all(segments), spot, newest))
     try:
@@ -145,9 +149,8 @@ def _hashes(segment: Segment) -> bytes:
     return content[: len(content) // 32 * 32]
 
 
-def _unprovable() -> RequestError:
-    return RequestError(
+def _unprovable() -> ProofError:
+    return ProofError(
         "unprovable",
         "its kept hashes do not lead to the signed root; run `ledger verify`",
-        status=409,
     )
