@@ -216,3 +216,30 @@ def test_a_store_that_was_set_back_is_told(house: House) -> None:
         assert "set back or rewritten" in server.text()
         assert server.call("GET", "/readyz", None).json()["ledger"]["warnings"] == ["ledger_contradicted"]
         assert house.ask(server).status_code == 200
+
+
+def test_a_data_directory_comes_with_a_signing_key_that_stays(house: House) -> None:
+    """Made once, private, and published; a second `init` keeps it."""
+    key = house.data_dir / "signing.key"
+    before = key.read_bytes()
+    assert (key.stat().st_mode & 0o777, house.folder.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert before.startswith(b"PRIVATE+KEY+policy-service/")
+    answer("init", "--data-dir", house.data_dir)
+    assert key.read_bytes() == before
+    assert len(load_verifiers(house.data_dir / "signing.pub")) == 1
+
+
+def test_a_lost_signing_key_is_never_made_anew(house: House) -> None:
+    """Another key would be another log: whoever lost it is told, by `init` and by `serve`."""
+    (house.data_dir / "signing.key").unlink()
+    for arguments in (("init",), ("serve", "--port", "0")):
+        line = one_line(process(*arguments, "--data-dir", house.data_dir))
+        assert "[missing_signing_key]" in line
+        assert "restore it from a backup" in line
+    with Server(house.data_dir, POLICY_SERVICE_LEDGER_DURABILITY="off") as server:
+        assert house.ask(server).status_code == 200
+
+
+def test_a_sink_that_is_none_is_told_at_start(house: House) -> None:
+    line = one_line(process("serve", "--port", "0", "--data-dir", house.data_dir, POLICY_SERVICE_CHECKPOINT_SINK="s3"))
+    assert "[invalid_checkpoint_sink]" in line
