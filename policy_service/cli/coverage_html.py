@@ -100,11 +100,10 @@ def _file(name: str, text: str, coverage: Coverage) -> str:
 
 
 def _notes(rule: RuleCovered, sources: Mapping[tuple[int, int], RuleSource], text: str) -> Iterator[_Note]:
-    source = sources.get((rule.place.line, rule.place.column))
     start = sum(len(line) + 1 for line in text.split("\n")[: rule.place.line - 1]) + rule.place.column - 1
     yield _Note(start, start + rule.place.end_column - rule.place.column, rule.tally)
-    for condition in rule.conditions if source else ():
-        indexes = source.conditions[condition.field]
+    for condition in rule.conditions:
+        indexes = sources[rule.place.line, rule.place.column].conditions[condition.field]
         for one in condition.atoms:
             yield _Note(indexes[one.atom.start], indexes[one.atom.end - 1] + 1, one.tally)
 

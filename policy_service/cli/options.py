@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from policy_service.cli.diagnostic_formats import Format
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DataDir = Annotated[
     Path | None,
@@ -26,4 +28,7 @@ Force = Annotated[bool, typer.Option("--force", help="Even if it ends your own a
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Show at most so many.")]
 PolicyFolder = Annotated[
     Path | None, typer.Argument(metavar="[DIR]", help="Folder of rule files. [default: policies]", show_default=False)
+]
+DiagnosticFormat = Annotated[
+    Format, typer.Option("--format", help="For people; or for a code host to show beside the change.")
 ]

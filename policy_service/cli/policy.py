@@ -9,13 +9,14 @@ from typing import Annotated, Final
 
 import typer
 
+from policy_service.cli.diagnostic_formats import Format, show_formatted
 from policy_service.cli.environment import Session
 from policy_service.cli.nouns import noun
-from policy_service.cli.options import AsJson, DataDir, PolicyFolder, Url
+from policy_service.cli.options import AsJson, DataDir, DiagnosticFormat, PolicyFolder, Url
 from policy_service.cli.output import write_file
 from policy_service.cli.policy_store import PREFIX, stored_files
 from policy_service.cli.policy_text import policy_document, show_policy
-from policy_service.cli.report import Checked, check_folder, show_checked
+from policy_service.cli.report import Checked, check_folder, located, show_checked
 from policy_service.cli.watch import watch_folder
 from policy_service.engine.link import compile_policy
 from policy_service.language.load import load_policy
@@ -40,6 +41,7 @@ def check_policy(
     context: typer.Context,
     folder: PolicyFolder = None,
     watch: Annotated[bool, typer.Option("--watch", help="Check again at every save, until Ctrl-C.")] = False,
+    chosen: DiagnosticFormat = Format.TEXT,
     as_json: AsJson = False,
 ) -> int:
     """Report every mistake of every file.
@@ -51,7 +53,10 @@ def check_policy(
 
     def once() -> Checked:
         checked = check_folder(path)
-        show_checked(session.screen, checked, as_json=as_json, on_one_line=watch)
+        if chosen is Format.TEXT or as_json:
+            show_checked(session.screen, checked, as_json=as_json, on_one_line=watch)
+        else:
+            show_formatted(session.screen, [located(one, path) for one in checked.diagnostics], chosen)
         return checked
 
     if watch:

@@ -1,0 +1,1 @@
+"""What is allowed in rule files and yet hardly meant: `policy lint`."""
