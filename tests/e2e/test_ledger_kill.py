@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.ledger_house import CALLERS, House, check
+from tests.e2e.ledger_house import CALLERS, House, check, check_verified
 from tests.e2e.loads import Load
 
 LONGEST_S = 0.6
@@ -30,6 +30,7 @@ def kill(data_dir: Path, durability: str, rounds: int) -> None:
         house.round(chance.uniform(0.05, LONGEST_S))
         if number % 20 == 0 or number == rounds:
             check(house)
+            check_verified(house)
     print(f"{rounds} rounds, {len(house.answered)} answered, {len(house.lines())} recorded")  # noqa: T201 - likewise
 
 
