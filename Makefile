@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 READY := $(VENV)/.ready
+PEERS := $(VENV)/.peers
+CERBOS := @cerbos/cerbos-linux-x64@0.55.0
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DATA ?= data
 PORT ?= 8000
@@ -12,7 +14,7 @@ SERVICE := $(BIN)/policy-service
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-keys test check lint format types imports dependencies property conformance e2e security mutation bench docs lock
+.PHONY: help setup run demo-keys test check lint format types imports dependencies property conformance e2e security mutation bench bench-peers docs lock
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,9 +79,19 @@ mutation: $(READY) ## Mutants of the engine against the theorems (long)
 bench: $(READY) ## Print the figures
 	@$(BIN)/python -m bench
 
+bench-peers: $(PEERS) ## Our engine beside others; writes docs/performance.md (minutes; QUICK=1: under a minute, writes nothing)
+	@$(BIN)/python -m bench.peers $(if $(QUICK),--quick)
+
+$(PEERS): $(READY) requirements/bench.lock
+	@echo "setting up $(VENV): the engines to compare with (a minute or two) …"
+	@$(PIP) --require-hashes -r requirements/bench.lock
+	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix build/peers $(CERBOS); else echo "no npm: Cerbos will be left out" >&2; fi
+	@touch $@
+
 docs: $(READY) ## Check the documentation: links, settings, examples
 	@$(PYTEST) -q tests/docs
 
 lock: $(READY) ## Pin the dependencies anew
 	@$(BIN)/python -m piptools compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --extra build -o requirements/runtime.lock pyproject.toml
 	@$(BIN)/python -m piptools compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --extra build --extra dev -c requirements/runtime.lock -o requirements/dev.lock pyproject.toml
+	@$(BIN)/python -m piptools compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --extra build --extra dev --extra bench -c requirements/dev.lock -o requirements/bench.lock pyproject.toml

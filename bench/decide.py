@@ -185,7 +185,13 @@ def main() -> None:
 
 
 def time_case(name: str, snapshot: Snapshot, asked: Request, reason: str, seconds: float) -> None:
-    """Assert the answer both ways, then time both ways."""
+    """Assert the answer both ways, then time both ways, and print."""
+    alone_ns, with_secret_ns = measure_case(snapshot, asked, reason, seconds)
+    print(f"  {name:40} {alone_ns:7.0f} ns {with_secret_ns:7.0f} ns")
+
+
+def measure_case(snapshot: Snapshot, asked: Request, reason: str, seconds: float) -> tuple[float, float]:
+    """Nanoseconds of a decision, alone and with the secret checked before it. Both answers are asserted first."""
     credentials = Credentials(PEPPERS)
     text = key_text(str(asked.credential.key_id))
 
@@ -197,8 +203,8 @@ def time_case(name: str, snapshot: Snapshot, asked: Request, reason: str, second
         return decide(Request(credential, asked.scope, asked.resource, asked.source_ip, asked.context), snapshot, NOW)
 
     assert alone() == with_secret()
-    assert alone().reason == reason, (name, alone())
-    print(f"  {name:40} {median_ns(alone, seconds):7.0f} ns {median_ns(with_secret, seconds):7.0f} ns")
+    assert alone().reason == reason, (reason, alone())
+    return median_ns(alone, seconds), median_ns(with_secret, seconds)
 
 
 if __name__ == "__main__":
