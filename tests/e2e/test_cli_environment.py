@@ -41,10 +41,12 @@ def run_sql(data: Path, statement: str) -> None:
 
 
 def test_the_data_directory_is_private(template: Path) -> None:
-    """The folder 0700, the pepper and the database 0600: nobody else reads verifiers."""
+    """Folders 0700, files 0600: nobody else reads verifiers. The keys that verify checkpoints are for everybody."""
     assert stat.S_IMODE(template.stat().st_mode) == 0o700
-    for path in template.iterdir():
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path.name
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in template.iterdir()}
+    assert (modes.pop("ledger"), modes.pop("signing.pub")) == (0o700, 0o644)
+    assert set(modes) >= {"pepper", "policy.db", "signing.key"}
+    assert set(modes.values()) == {0o600}
 
 
 def test_init_is_idempotent(data: Path) -> None:
@@ -164,13 +166,22 @@ def test_serve_activates_the_folder_it_is_given(data: Path, tmp_path: Path) -> N
     before = answer("changes", "list", "--data-dir", data)["revision"]
     with Server(data, "--policies", policies):
         pass
-    assert answer("changes", "list", "--data-dir", data)["revision"] == before
+    assert actions(data, before) == ["ledger_shard.open", "ledger_shard.close"]
     chain = policies / "chain.yaml"
     chain.write_text(chain.read_text() + "  - {check: condition, name: never, require: 'false', reason: never}\n")
     with Server(data, "--policies", policies) as server:
         assert "activated" in server.text()
-    changes = answer("changes", "list", "--data-dir", data)
-    assert [change["action"] for change in changes["data"][before:]] == ["bundle.publish", "bundle.activate"]
+    assert actions(data, before + 2) == [
+        "bundle.publish",
+        "bundle.activate",
+        "ledger_shard.open",
+        "ledger_shard.close",
+    ]
+
+
+def actions(data: Path, after: int) -> list[str]:
+    """What was done since a revision."""
+    return [change["action"] for change in answer("changes", "list", "--data-dir", data)["data"][after:]]
 
 
 def test_serve_refuses_a_broken_folder_and_keeps_what_was_active(data: Path, tmp_path: Path) -> None:
