@@ -44,10 +44,10 @@ def explained(actual: bytes, kept: bytes, index: int) -> Difference:
     later = _place(actual, there, index + 1)
     if _at(actual, index + 1) == there and _at(actual, index + 2) == _at(kept, index + 1):
         twice = _place(kept, here, 0)
-        what = "a copy of another record" if twice is not None else "a line"
+        what = "this copy of another record" if twice is not None else "this line"
         return Difference(index, "record_inserted", f"{what} was inserted before the record that belongs here")
     if here == _at(kept, index + 1) and here is not None and later is None:
-        return Difference(index, "record_removed", "the record that belongs here was removed")
+        return Difference(index, "record_removed", "a record that belongs before this one was removed")
     if later is not None:
         told = "the record that belongs here stands further down: records were swapped or moved"
         return Difference(index, "record_moved", told)

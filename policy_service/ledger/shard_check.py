@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -164,8 +165,8 @@ class ShardCheck:
     # what the file holds
 
     def _lines(self, segment: Segment) -> Lines:
-        path, hashes, rest, trouble, read = segment.lines_path(), bytearray(), b"", None, 0
-        if not path.exists():
+        path, hashes, rest, trouble, read = _open_path(segment), bytearray(), b"", None, 0
+        if path is None:
             return Lines(b"", is_gone=True)
         try:
             for block in blocks(path):
@@ -323,6 +324,11 @@ class ShardCheck:
             text = _line_at(segment, index) if line is None else line
             place |= {"line": index + 1, "number": number or self.size + index + 1, "record": _id_of(text)}
         self.findings.append(finding(code, message, **place))
+
+
+def _open_path(segment: Segment) -> Path | None:
+    """Where the records are; None where they are gone. A server may seal the segment just now: looked at twice."""
+    return next((path for path in (segment.plain, segment.packed, segment.packed) if path.exists()), None)
 
 
 def _kept_hashes(segment: Segment) -> bytes | None:
