@@ -19,6 +19,7 @@ BENCHES = (
     "import_keys",
     "changes_page",
     "merkle",
+    "verify",
 )
 
 
