@@ -9,6 +9,7 @@ from policy_service.cli import (
     ledger_pack,
     ledger_prove,
     ledger_query,
+    ledger_replay,
     ledger_schema,
     ledger_tail,
     ledger_verify,
@@ -25,4 +26,5 @@ ledger_checkpoint.register(app)
 ledger_keys.register(app)
 ledger_export.register(app)
 ledger_pack.register(app)
+ledger_replay.register(app)
 ledger_schema.register(app)
