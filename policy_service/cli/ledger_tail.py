@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Container
 from itertools import islice
 from typing import Annotated, Final
 
@@ -53,15 +54,28 @@ def tail_records(
         raise UsageError("no_ledger", f"there is no ledger at `{folder}`; name the data directory with `--data-dir`")
     coming = Follower(folder) if follow else None
     found = (record for seen in Browser(contents(folder), {}) if (record := find(seen.text)) is not None)
-    for record in reversed(list(islice(found, count))):
+    last = list(islice(found, count))
+    for record in reversed(last):
         _show(session.screen, record, as_json)
-    while coming is not None:
-        for line in coming.new_lines():
-            record = find(line)
-            if record is not None:
-                _show(session.screen, record, as_json)
-        session.screen.flush()
-        time.sleep(INTERVAL_S)
+    if coming is not None:
+        # What came between the two looks is in both.
+        told = {record.id for record in last}
+        _follow(session.screen, coming, lambda line: _fresh(find(line), told), as_json)
+
+
+def _fresh(record: DecisionRecord | None, told: Container[str]) -> DecisionRecord | None:
+    return None if record is None or record.id in told else record
+
+
+def _follow(screen: Screen, coming: Follower, find: Callable[[bytes], DecisionRecord | None], as_json: bool) -> None:
+    try:
+        while True:
+            for record in filter(None, map(find, coming.new_lines())):
+                _show(screen, record, as_json)
+            screen.flush()
+            time.sleep(INTERVAL_S)
+    except KeyboardInterrupt:
+        return
 
 
 def _show(screen: Screen, record: DecisionRecord, as_json: bool) -> None:
