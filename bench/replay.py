@@ -3,7 +3,9 @@
     python -m bench.replay [--records 200000] [--keys 10000] [--changes 500] [--shards 4] [--distinct]
 
 A world of keys is asked for decisions while it changes: memberships come and go, keys are revoked, resources and the
-allowlist edited, bundles activated. Replay is measured in processor time of its one process, in a process of its own.
+allowlist edited, bundles activated. Replay is measured in processor time of its one process, in a process of its own,
+and beside what it costs on this machine, at this hour, to decode the same records whole and to hash them as `verify`
+does: the ratios say more than the rates, wherever others use the processor too.
 With `--distinct` every request has a ticket of its own, so that nothing that was derived can be used again.
 """
 
@@ -27,7 +29,9 @@ from policy_service.engine.program import Program
 from policy_service.engine.seen import seen
 from policy_service.engine.snapshot import Snapshot
 from policy_service.language.load import load_policy
-from policy_service.ledger.reader import sources
+from policy_service.ledger.codec import decode_record
+from policy_service.ledger.merkle import Tree, leaf_hashes
+from policy_service.ledger.reader import blocks, sources
 from policy_service.model.changes import Change, ChangeDraft, Effect, chain
 from policy_service.model.facts import (
     ActiveBundle,
@@ -193,9 +197,24 @@ def measure(world: World, folder: Path, records: int) -> None:
     assert report.is_clean, report.findings[:3]
     assert report.same == records, report
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    decoding, hashing = yardsticks(folder)
     print(f"replay  {records / spent:12,.0f} records/s of processor time  {spent / records * 1e6:6.2f} µs a record")
     print(f"        {records / passed:12,.0f} records/s as time passed")
+    print(f"ratio   {spent / records / decoding:12.2f} of decoding a record whole ({decoding * 1e6:.2f} µs)")
+    print(f"        {spent / records / hashing:12.2f} of its leaf hash in the Merkle tree ({hashing * 1e6:.2f} µs)")
     print(f"memory  {peak / 1024:12,.0f} MB at most, of which {before / 1024:,.0f} MB before it began")
+
+
+def yardsticks(folder: Path) -> tuple[float, float]:
+    """Seconds a record to decode it whole, and to hash it and add it to the tree."""
+    block = next(blocks(next(folder.iterdir())))
+    lines = block.lines
+    start = time.process_time()
+    for line in lines:
+        decode_record(line, is_checked=False)
+    decoded = time.process_time()
+    Tree().extend(leaf_hashes(lines))
+    return (decoded - start) / len(lines), (time.process_time() - decoded) / len(lines)
 
 
 def main() -> None:

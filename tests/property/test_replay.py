@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from policy_service.engine.decide import decide
 from policy_service.engine.seen import seen
 from policy_service.engine.snapshot import Snapshot
+from policy_service.ledger.codec import encode_request
 from policy_service.ledger.reader import sources
-from policy_service.ledger.record import DecisionRecord
+from policy_service.ledger.record import DecisionRecord, RecordedRequest, request_of
 from policy_service.model.changes import Change
 from policy_service.model.request import Request
 from policy_service.service.callers import Caller
 from policy_service.service.ports import Decided
-from policy_service.service.recording import line_of
+from policy_service.service.recording import line_of, recorded_request
 from policy_service.service.replay import ReplayOptions, replay
 from policy_service.service.replay_report import ReplayReport
 from tests.property.drawing import pick
@@ -156,3 +157,13 @@ def test_requests_of_every_kind_come_out_again(case: Case) -> None:
     report = replayed(Past(feed.changes, {program.digest: case.world.files()}, lines), [lines])
 
     assert report.same == len(lines), report.findings
+
+
+@given(cases())
+def test_the_request_of_a_record_is_read_alike_both_ways(case: Case) -> None:
+    """Quickly from its bytes, and from the whole record."""
+    for request, _ in case.asked:
+        asked = recorded_request(request, fingerprint="f" * 32)
+        quick = msgspec.json.decode(encode_request(asked), type=Request)
+        whole = request_of(msgspec.json.decode(encode_request(asked), type=RecordedRequest))
+        assert repr(quick) == repr(whole)
