@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from policy_service.language.attributes import CEL_KEYWORDS
+from policy_service.language.invariants import invariants_schema
 from policy_service.language.resources import MAX_MESSAGE
 from policy_service.language.schema_parts import Schema, file_schema, list_of, map_of, object_of, string
 from policy_service.language.suite.schema import suite_schema
@@ -26,6 +27,7 @@ def schemas() -> dict[str, Schema]:
         "context.schema.json": _context(),
         "resource.schema.json": _resource(),
         "tests.schema.json": suite_schema(),
+        "invariants.schema.json": invariants_schema(),
     }
 
 

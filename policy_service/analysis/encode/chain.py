@@ -51,11 +51,11 @@ class Chain(msgspec.Struct, frozen=True):
 
     def reasons(self) -> Iterator[tuple[Truth, Case]]:
         """Each case with when it is the one that decides."""
-        before: list[Truth] = []
+        before: Truth = False
         for case in self.cases:
             if case.when is not False:
-                yield both(case.when, no(some(before))), case
-            before.append(case.when)
+                yield both(case.when, no(before)), case
+                before = either(before, case.when)
 
 
 BEFORE_RULES: Final = ("credential", "revocation", "workspace", "scope", "rbac", "ip_allowlist")

@@ -1,7 +1,7 @@
 """A condition as two formulas: when it is satisfied, and when it faults.
 
-Follows the interpreter (`engine.conditions.evaluate`) node by node. What has no formula becomes a `Gap`, which names it:
-whoever uses the condition must then take its outcome for open, never for settled.
+Follows the interpreter (`engine.conditions.evaluate`) node by node. What has no formula becomes a `Gap`, which names
+it: whoever uses the condition must then take its outcome for open, never for settled.
 """
 
 from __future__ import annotations

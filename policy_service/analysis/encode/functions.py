@@ -1,7 +1,7 @@
 """Every function and operator of conditions as a formula, by CEL's overload id: a value, and when it faults instead.
 
-Constants are computed by the engine's own functions. A `Choice` among constants is taken apart: the function is applied to
-each of them.
+Constants are computed by the engine's own functions. A `Choice` among constants is taken apart: the function is
+applied to each of them.
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ class Lists:
         if kind.kind == "bool":
             return Made(z3.Bool(name))
         if kind.kind == "double":
-            return Made(z3.FP(name, z3.Float64()))
+            double = z3.FP(name, z3.Float64())
+            return Made(double, (z3.Not(z3.fpIsNaN(double)), z3.Not(z3.fpIsInf(double))))
         low, high = (MIN_NS, MAX_NS) if kind.kind == "timestamp" else (_INT_MIN, _INT_MAX)
         value = z3.Int(name)
         return Made(value, (value >= low, value <= high))

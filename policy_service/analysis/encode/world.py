@@ -6,7 +6,8 @@ What conditions do not read is never made, so that a proof does not grow with wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,7 @@ import z3
 
 from policy_service.analysis.encode.conditions import State
 from policy_service.analysis.encode.lists import Lists, Made
+from policy_service.analysis.encode.patterns import occurs
 from policy_service.analysis.encode.regions import Regions
 from policy_service.analysis.encode.terms import Truth, both, no, some
 from policy_service.analysis.encode.usage import Usage
@@ -28,7 +30,14 @@ Name = str | None
 """The name of a scope or type; None stands for every one that no policy declares."""
 
 OUTCOMES: Final = ("missing", "malformed", "unknown", "verified")
-INT_RANGE: Final = (-(2**63), 2**63 - 1)
+_FIRST_MAPPED: Final = (1 << 32) + (0xFFFF << 32)
+_IDS: Final = "[A-Za-z0-9][A-Za-z0-9._@-]{0,127}"
+_RESOURCE_IDS: Final = "[A-Za-z0-9][A-Za-z0-9._@/:-]{0,127}"
+
+
+def path_of(name: str) -> str:
+    """`resource.attr.env` of `resource.attr.env as string`."""
+    return name.partition(" as ")[0]
 
 
 class Raw(msgspec.Struct, frozen=True):
@@ -68,7 +77,7 @@ class World:
     ) -> None:
         self.texts = Texts()
         self.constraints: list[Truth] = []
-        self.bounds: set[str] = set()
+        self.bounds: dict[str, str] = {}
         self.raw: dict[str, Raw] = {}
         self.usages = usages
         self.lists = Lists(self.texts, usages)
@@ -114,6 +123,7 @@ class World:
         self.claims_own, self.claims_other = z3.Bool("claims own workspace"), z3.Bool("claims other workspace")
         self.no_address, self.bad_address = z3.Bool("no address"), z3.Bool("bad address")
         self.point = z3.Int("address")
+        self.no_owner = z3.Bool("no owner")
         self.list_on, self.listed = z3.Bool("allowlist on"), z3.Bool("on the allowlist")
         self.has_cidrs, self.in_cidrs = z3.Bool("key has CIDRs"), z3.Bool("in the key's CIDRs")
         self.resource_id = self.texts.text("resource.id")
@@ -122,6 +132,8 @@ class World:
             z3.Not(z3.And(self.no_address, self.bad_address)),
             self.point >= 0,
             self.point <= LAST_POINT,
+            # IPv4-mapped addresses are IPv4 addresses, so no address has these points.
+            z3.Or(self.point < _FIRST_MAPPED, self.point >= _FIRST_MAPPED + (1 << 32)),
         ]
 
     @property
@@ -136,7 +148,7 @@ class World:
         if path not in self._made:
             self._made[path] = made = self._make(path, kind)
             self.constraints += made.constraints
-            self.bounds.update(made.bounds)
+            self.bounds |= {path_of(path): text for text in made.bounds}
         return self._made[path].value
 
     def _make(self, path: str, kind: Type) -> Made:
@@ -166,7 +178,22 @@ class World:
 
     def well_formed(self) -> list[Truth]:
         """All that holds of real facts and requests, and of texts in both views."""
-        return [one for one in (*self.constraints, *self.regions.constraints(), *self.texts.links()) if one is not True]
+        found = (*self.constraints, *self.regions.constraints(), *self._ids(), *self.texts.links())
+        return [one for one in found if one is not True]
+
+    def _ids(self) -> Iterator[Truth]:
+        """Ids of facts look like ids: as strings, and as numbers of constants."""
+        for name, text in self.texts.unknown.items():
+            pattern = _RESOURCE_IDS if name == "resource.id" else _IDS if _is_id(name) else None
+            if pattern is None:
+                continue
+            yield from (no(text.equals(one)) for one in sorted(text.known()) if not re.fullmatch(pattern, one))
+            if text.is_string:
+                yield occurs(f"^{pattern}$", text.string)
+
+
+def _is_id(name: str) -> bool:
+    return name in ("key.id", "principal.id", "workspace.id") or name.startswith("principal.teams")
 
 
 def _is_instant(instant: Any) -> Truth:
@@ -201,7 +228,7 @@ class Reading:
         if path == "key.expires_at":
             return State(no(world.expires), False, world.expires_at)
         if path == "resource.owner":
-            return State(z3.Bool("no owner"), False, world.text(path))
+            return State(world.no_owner, False, world.text(path))
         return State(False, False, self._standard(path))
 
     def _standard(self, path: str) -> Any:

@@ -18,6 +18,7 @@ from policy_service.language.cel.schema import build_schema
 from policy_service.language.cel.translate import translate
 from policy_service.language.ir import Condition
 from policy_service.language.policy import Attribute
+from policy_service.language.variables import Variable
 from policy_service.model.address import Network
 
 __all__ = ["MAX_TEXT", "ConditionCompiler", "Problem"]
@@ -36,6 +37,7 @@ class ConditionCompiler:
         attributes: of the resource type; None where no attribute is readable.
         context: what context.yaml declares.
         networks: what networks.yaml declares.
+        also: variables besides the standard ones.
     """
 
     def __init__(
@@ -44,8 +46,9 @@ class ConditionCompiler:
         attributes: tuple[Attribute, ...] | None,
         context: tuple[Attribute, ...],
         networks: Mapping[str, tuple[Network, ...]],
+        also: tuple[Variable, ...] = (),
     ) -> None:
-        self._schema = build_schema(attributes, context)
+        self._schema = build_schema(attributes, context, also)
         self._networks = networks
 
     def compile(self, text: str) -> tuple[Condition | None, tuple[Problem, ...]]:

@@ -16,7 +16,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, timestamp_pb2
 
 from policy_service.language.ir import Type
 from policy_service.language.policy import Attribute
-from policy_service.language.variables import ATTRIBUTE_PREFIX, CONTEXT_PREFIX, STANDARD
+from policy_service.language.variables import ATTRIBUTE_PREFIX, CONTEXT_PREFIX, STANDARD, Variable
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _PACKAGE: Final = "policy"
@@ -59,13 +59,19 @@ def _parent(path: str) -> str:
     return path.rpartition(".")[0]
 
 
-def build_schema(attributes: Iterable[Attribute] | None, context: Iterable[Attribute]) -> Schema:
+def build_schema(
+    attributes: Iterable[Attribute] | None, context: Iterable[Attribute], also: Iterable[Variable] = ()
+) -> Schema:
     """The environment with the standard variables, the attributes (None: not readable here) and the context.
+
+    Args:
+        also: further variables, for statements about decisions.
 
     Cost: about 0.2 ms.
     """
-    values = {variable.path: variable.type for variable in STANDARD}
-    optional = {variable.path for variable in STANDARD if variable.optional}
+    variables = (*STANDARD, *also)
+    values = {variable.path: variable.type for variable in variables}
+    optional = {variable.path for variable in variables if variable.optional}
     declared = [(CONTEXT_PREFIX, attribute) for attribute in context]
     declared += [(ATTRIBUTE_PREFIX, attribute) for attribute in attributes or ()]
     for prefix, attribute in declared:

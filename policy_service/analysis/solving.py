@@ -1,0 +1,109 @@
+"""Asking the solver: within a time, and never taking "don't know" for a yes or a no."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import z3
+
+from policy_service.analysis.encode.terms import Truth
+
+DEFAULT_TIMEOUT_S: Final = 30.0
+_LEAST_MS: Final = 1
+_SHARES: Final = 4
+_ONE_WISH_MS: Final = 300
+
+
+class Budget:
+    """Time for everything that is asked under it.
+
+    Args:
+        seconds: from now on.
+    """
+
+    def __init__(self, seconds: float = DEFAULT_TIMEOUT_S) -> None:
+        self.seconds = seconds
+        self._ends = time.monotonic() + seconds
+
+    def left_ms(self) -> int:
+        """What one question may take: no more than a quarter of all, so that others are asked as well.
+
+        At least a millisecond: the solver takes 0 for "for ever".
+        """
+        return max(_LEAST_MS, int(min(self._ends - time.monotonic(), self.seconds / _SHARES) * 1000))
+
+    @property
+    def is_spent(self) -> bool:
+        return time.monotonic() >= self._ends
+
+
+class Unknown(Exception):  # noqa: N818 - an answer, no error
+    """The solver gave up. `why` says so in a few words."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class Solver:
+    """One question with the facts it stands on."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._solver = z3.Solver()
+
+    def add(self, *truths: Truth) -> None:
+        self._solver.add(*truths)
+
+    def is_possible(self) -> bool:
+        """Whether all that was added can hold together.
+
+        Raises:
+            Unknown: it cannot be told, or the time is over.
+        """
+        return self._check(self._budget.left_ms())
+
+    def _check(self, limit_ms: int, *assumed: Any) -> bool:
+        if self._budget.is_spent:
+            raise Unknown(f"the time of {self._budget.seconds:g} s was not enough")
+        self._solver.set("timeout", min(limit_ms, self._budget.left_ms()))
+        answer = self._solver.check(*assumed)
+        if answer == z3.unknown:
+            raise Unknown(self._reason())
+        return bool(answer == z3.sat)
+
+    def _reason(self) -> str:
+        reason = self._solver.reason_unknown()
+        if self._budget.is_spent or "timeout" in reason or "canceled" in reason:
+            return f"the time of {self._budget.seconds:g} s was not enough"
+        return f"the solver gave up: {reason}"
+
+    def model(self, wishes: Iterable[Truth] = ()) -> Any:
+        """Values that satisfy all that was added, and as many wishes as can be had, the first ones first."""
+        assert self.is_possible()
+        best, granted = self._solver.model(), []
+        for wish in wishes:
+            if isinstance(wish, bool) or self._holds(best, wish):
+                granted += [] if isinstance(wish, bool) else [wish]
+                continue
+            try:
+                if self._check(_ONE_WISH_MS, *granted, wish):
+                    best = self._solver.model()
+                    granted.append(wish)
+            except Unknown:
+                continue
+        return best
+
+    def _holds(self, model: Any, wish: Any) -> bool:
+        return bool(z3.is_true(model.eval(wish, model_completion=True)))
+
+
+def possible(truths: Sequence[Truth], budget: Budget) -> bool:
+    """Whether these can hold together. Raises Unknown."""
+    if any(truth is False for truth in truths):
+        return False
+    solver = Solver(budget)
+    solver.add(*truths)
+    return solver.is_possible()
