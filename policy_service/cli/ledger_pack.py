@@ -26,9 +26,10 @@ def pack(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a replay pack: every change and bundle that records rest on, secrets removed.
+    """Write facts and bundles into one file, without secrets.
 
-    With it and exported records an outside auditor runs `ledger replay FILES --pack OUT`, with nothing else of yours.
+    It is a replay pack: with it and exported records an outside auditor runs `ledger replay FILES --pack OUT`, with nothing else of yours.
+
     It holds the facts of all workspaces: names, memberships, resources. It holds no key, verifier or pepper.
     """
     session: Session = context.obj

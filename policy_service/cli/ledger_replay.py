@@ -79,9 +79,9 @@ def replay_records(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> int:
-    """Decide recorded requests again, each on the facts and rules of its time, and compare.
+    """Decide recorded requests again, and compare.
 
-    Nothing of a record is believed but what was asked, when, and on which revision. Exit code 0: everything comes out
+    Each is decided on the facts and by the rules of its time. Nothing of a record is believed but what was asked, when, and on which revision. Exit code 0: everything comes out
     as recorded; 1: something does not, and is shown side by side.
 
     With `--policies`, `--facts-now`, `--without-key` or `--without-member` it tells instead what would have been
