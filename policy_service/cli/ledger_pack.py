@@ -28,7 +28,8 @@ def pack(
 ) -> None:
     """Write facts and bundles into one file, without secrets.
 
-    It is a replay pack: with it and exported records an outside auditor runs `ledger replay FILES --pack OUT`, with nothing else of yours.
+    It is a replay pack: with it and exported records an outside auditor runs `ledger replay FILES --pack OUT`, and
+    needs nothing else of yours.
 
     It holds the facts of all workspaces: names, memberships, resources. It holds no key, verifier or pepper.
     """

@@ -81,8 +81,9 @@ def replay_records(
 ) -> int:
     """Decide recorded requests again, and compare.
 
-    Each is decided on the facts and by the rules of its time. Nothing of a record is believed but what was asked, when, and on which revision. Exit code 0: everything comes out
-    as recorded; 1: something does not, and is shown side by side.
+    Each is decided on the facts and by the rules of its time; nothing of a record is believed but what was asked, when,
+    and on which revision. Exit code 0: everything comes out as recorded; 1: something does not, and is shown side by
+    side.
 
     With `--policies`, `--facts-now`, `--without-key` or `--without-member` it tells instead what would have been
     answered otherwise; the exit code is 1 for the flips named by `--fail-on`.
