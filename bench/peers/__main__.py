@@ -90,6 +90,8 @@ def _print(screen: Screen, results: report.Results) -> None:
         screen.line()
         screen.line(title, style="bold")
         screen.table(headers, rows)
+    for name, why in report.skipped(results):
+        screen.note(f"skipped {name}: {why}")
 
 
 def _write(screen: Screen, measured: dict[str, Any]) -> None:

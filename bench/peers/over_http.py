@@ -76,11 +76,22 @@ def running(world: World, names: Sequence[str], questions: int) -> Iterator[Runn
 
 def rates(servers: Running, rounds: int, seconds: int) -> list[dict[str, Any]]:
     """As fast as answers come, over 32 connections; each engine once a round."""
-    engines = [*servers.engines, _batched(servers.engines[0])]
+    return _in_turn(servers.engines, servers.asked, rounds, seconds)
+
+
+def in_batches(servers: Running, rounds: int, seconds: int) -> list[dict[str, Any]]:
+    """Our server as fast as answers to batches come.
+
+    To be measured last: when the load stops, the server has batches left to answer, which whoever came next would feel.
+    """
+    return _in_turn([_batched(servers.engines[0])], servers.asked, rounds, seconds)
+
+
+def _in_turn(engines: Sequence[Target], asked: Sequence[Question], rounds: int, seconds: int) -> list[dict[str, Any]]:
     runs: dict[str, list[load.Loaded]] = {one.name: [] for one in engines}
     for _ in range(rounds):
         for one in engines:
-            runs[one.name].append(load.closed_loop(one, _bodies(one, servers.asked), CONNECTIONS, seconds))
+            runs[one.name].append(load.closed_loop(one, _bodies(one, asked), CONNECTIONS, seconds))
     return [_rate(one, runs[one.name]) for one in engines]
 
 

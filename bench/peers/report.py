@@ -15,12 +15,37 @@ Table = tuple[str, tuple[str, ...], list[tuple[Any, ...]]]
 Results = Mapping[str, Mapping[str, Any]]
 """By section: `at`, `commit`, `effort`, `machine`, `data`."""
 _MISSING: Final = "not measured"
+_ELSEWHERE: Final = (
+    ("two workers", "CPU a decision ≤ 1.15 × one worker's", "not built yet", "-"),
+    ("cold start at 1,000,000 keys", "≤ 5 s", "not by this command", "`python -m bench.import_keys 1000000 hashed`"),
+    (
+        "revoked → denied",
+        "p99 ≤ 20 ms on SQLite, ≤ 10 ms on PostgreSQL",
+        "not by this command",
+        "`python -m bench.admin`",
+    ),
+    (
+        "activation at 10,000 rules",
+        "≤ 3 s, no answer > 50 ms",
+        "not by this command",
+        "`python -m bench.policy_live 10000`",
+    ),
+)
+"""Goals that are not about peers."""
 
 
 def tables(results: Results) -> Iterator[Table]:
     """Everything that was measured."""
     for section, found in results.items():
         yield from _TABLES[section](found["data"])
+
+
+def skipped(results: Results) -> Iterator[tuple[str, str]]:
+    """Engines that were not there, with the reason."""
+    told: dict[str, str] = {}
+    for found in _with_engines(results):
+        told |= found.get("skipped", {})
+    yield from told.items()
 
 
 def write(page: Path, results: Results) -> None:
@@ -35,10 +60,15 @@ def _generated(results: Results) -> str:
     parts = [_provenance(results), _markdown(goals(results))]
     for title, headers, rows in tables(results):
         parts.append(_markdown((title, headers, rows)))
-    for number, (name, why) in enumerate(_beyond(results)):
-        parts += [] if number else ["### What each engine cannot express\n"]
-        parts.append(f"- **{name}**: {why}\n")
-    return "\n".join(parts)
+    parts.append("### What each engine cannot express\n")
+    parts += [f"- **{name}**: {why}" for name, why in (*_beyond(results), *skipped(results))]
+    return "\n".join(parts) + "\n"
+
+
+def _with_engines(results: Results) -> Iterator[Mapping[str, Any]]:
+    """The parts of the results that compare engines with each other."""
+    yield from results.get("rules", {}).get("data", ())
+    yield from (results[name]["data"] for name in ("smallest", "http") if name in results)
 
 
 def _provenance(results: Results) -> str:
@@ -56,8 +86,8 @@ def _markdown(table: Table) -> str:
 def _beyond(results: Results) -> Iterator[tuple[str, str]]:
     """Each engine with the reasons that it cannot deny for, grouped by why."""
     told: dict[str, Mapping[str, str]] = {}
-    for found in (*results.get("rules", {}).get("data", ()), results.get("http", {}).get("data", {})):
-        told |= found.get("beyond", {})
+    for found in _with_engines(results):
+        told |= found["beyond"]
     for name, beyond in told.items():
         reasons_by_why: dict[str, list[str]] = {}
         for reason, why in beyond.items():
@@ -173,7 +203,7 @@ _TABLES: Final[dict[str, Callable[[Any], Iterator[Table]]]] = {
 def goals(results: Results) -> Table:
     """What was set out for, and what is measured."""
     data = {name: found["data"] for name, found in results.items()}
-    rows = [*_http_goals(data.get("http")), *_process_goals(data), *_memory_goals(data.get("keys"))]
+    rows = [*_http_goals(data.get("http")), *_process_goals(data), *_memory_goals(data.get("keys")), *_ELSEWHERE]
     return "Goals and figures", ("what", "goal", "measured", "command"), rows
 
 
@@ -210,16 +240,20 @@ def _half_of_peak(data: Mapping[str, Any] | None) -> str:
 def _process_goals(data: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     typical = [line for line in data.get("kinds", ()) if line["case"].startswith("user key, condition")]
     alone, secret = _rounded(typical[0], "decide_us", "with_secret_us") if typical else (_MISSING, _MISSING)
-    yield "decide, user key, condition, address", "≤ 3 µs", f"{alone} µs", _command("kinds")
-    yield "the same with the secret checked", "≤ 5 µs", f"{secret} µs", _command("kinds")
+    yield "decide, user key, condition, address (µs)", "≤ 3", alone, _command("kinds")
+    yield "the same with the secret checked (µs)", "≤ 5", secret, _command("kinds")
     growth = f"{typical[-1]['decide_us'] / typical[0]['decide_us']:.2f} ×" if typical else _MISSING
     span = f"{typical[-1]['rules']:,} rules beside {typical[0]['rules']}" if typical else "10,000 rules beside 10"
     yield span, "≤ 1.3 ×", growth, _command("kinds")
-    one = data.get("smallest", {}).get("engines")
-    yield "cedarpy, one policy", "≥ 15 × ours", f"{one[1]['times_ours']} ×" if one else _MISSING, _command("smallest")
-    thousand = next((one for one in data.get("rules", ()) if one["rules"] == 1000), None)
-    times = _line(thousand["engines"], "cedarpy")["times_ours"] if thousand else None
-    yield "cedarpy, 1,000 rules", "≥ 300 × ours", f"{times} ×" if times else _MISSING, _command("rules")
+    smallest = data.get("smallest", {})
+    yield "cedarpy, one policy", "≥ 15 × ours", _times_ours(smallest, "cedarpy, one policy"), _command("smallest")
+    thousand: Mapping[str, Any] = next((one for one in data.get("rules", ()) if one["rules"] == 1000), {})
+    yield "cedarpy, 1,000 rules", "≥ 300 × ours", _times_ours(thousand, "cedarpy"), _command("rules")
+
+
+def _times_ours(compared: Mapping[str, Any], name: str) -> str:
+    found = [one for one in compared.get("engines", ()) if one["engine"] == name]
+    return f"{found[0]['times_ours']:,} ×" if found else _MISSING
 
 
 def _memory_goals(data: Sequence[Mapping[str, Any]] | None) -> Iterator[tuple[str, ...]]:

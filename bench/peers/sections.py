@@ -98,10 +98,10 @@ def http(effort: Effort) -> Any:
         peaks = {line["engine"]: line["decisions_a_second"] for line in rates}
         return {
             **servers.about(),
-            "rates": rates,
             "connections": over_http.by_connections(servers, effort.connections, effort.http_rounds, effort.load_s),
             "half_of_peak": over_http.at_half_of_peak(servers, peaks, effort.http_rounds, effort.load_s),
             "generator": load.ceiling(effort.load_s),
+            "rates": [*rates, *over_http.in_batches(servers, effort.http_rounds, effort.load_s)],
         }
 
 
