@@ -110,9 +110,9 @@ def _body(endpoint: Endpoint, incoming: Incoming) -> Any:
 
 
 def _status(endpoint: Endpoint, outcome: Outcome) -> int:
-    if outcome.created and 201 in endpoint.statuses:
-        return 201
-    return endpoint.statuses[0]
+    if len(endpoint.statuses) == 1:
+        return endpoint.statuses[0]
+    return 201 if outcome.created else 200
 
 
 def _tagged(outcome: Outcome) -> tuple[tuple[str, str], ...]:

@@ -167,4 +167,6 @@ def revoke_key(call: Call) -> Outcome:
     assert result.fact is not None  # a revocation always leaves its key
     receipt = call.administration.receipt(result.fact)
     data = {**_shown(call, result.fact), "receipt": None if receipt is None else msgspec.to_builtins(receipt)}
-    return Outcome(data, result.revision, changed=True, tag=fact_tag(result.fact))
+    # 201 as every POST: a receipt is made. 200 where the key was revoked already, as every write that changes nothing.
+    is_new = result.change is not None
+    return Outcome(data, result.revision, created=is_new, changed=True, tag=fact_tag(result.fact))

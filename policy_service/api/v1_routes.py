@@ -189,6 +189,7 @@ ENDPOINTS: Final = (
         "End every secret of a key for good.",
         bodies.RevokeBody,
         body_required=False,
+        statuses=(201, 200),
         query=FORCE,
         scope=KEY_KEEPERS,
     ),

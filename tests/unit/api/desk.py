@@ -17,7 +17,7 @@ from policy_service.service.services import Services
 from tests.unit.service.house import House
 
 PEER = "192.0.2.7"
-ADMIN_SCOPES = ("admin:organization", "decisions:evaluate", "decisions:explain")
+ADMIN_SCOPES = ("admin:organization", "decisions:evaluate", "decisions:explain", "decisions:read")
 PROBLEM = "application/problem+json"
 
 

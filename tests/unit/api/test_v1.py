@@ -167,7 +167,7 @@ def test_a_revoked_key_stays_revoked(tenant: Desk) -> None:
         tenant.call("POST", "/v1/keys", {"principal": {"kind": "service", "id": "admin"}, "scopes": ["keys:own"]}), 201
     )
     path = f"/v1/keys/{key['id']}/revoke"
-    revoked = ok(tenant.call("POST", path, {"reason": "leaked"}))
+    revoked = ok(tenant.call("POST", path, {"reason": "leaked"}), 201)
     assert (revoked["revoked_at"], revoked["revoke_reason"]) == ("2027-01-15T08:00:00Z", "leaked")
     assert ok(tenant.call("POST", path)) == revoked
     assert problem_code(tenant.call("POST", "/v1/keys/AAAAAAAAAAAA/revoke"), 404) == "not_found"
@@ -372,7 +372,7 @@ def test_a_person_keeps_their_own_keys(tenant: Desk) -> None:
     made = ok(tenant.call("POST", "/v1/keys", {"principal": me, "scopes": ["pipelines:read"]}, **show), 201)
     assert {key["id"] for key in ok(tenant.call("GET", "/v1/keys", **show))} == {mine["id"], made["id"]}
     ok(tenant.call("POST", f"/v1/keys/{made['id']}/rotate", **show), 201)
-    assert ok(tenant.call("POST", f"/v1/keys/{made['id']}/revoke", **show))["revoked_at"]
+    assert ok(tenant.call("POST", f"/v1/keys/{made['id']}/revoke", **show), 201)["revoked_at"]
     for key_id in (other["id"], "AAAAAAAAAAAA"):
         for method, path in (("GET", ""), ("POST", "/rotate"), ("POST", "/revoke")):
             answer = tenant.call(method, f"/v1/keys/{key_id}{path}", **show)

@@ -145,7 +145,7 @@ def test_compiling_holds_up_no_other_change(operator: Desk, monkeypatch: pytest.
         publishing = asyncio.create_task(client.post("/v1/bundles", json={"files": OTHER_FILES}, headers=headers))
         await asyncio.to_thread(begun.wait, 10)
         revoke = f"/v1/keys/{key.api_key.id}/revoke?workspace=acme"
-        assert (await client.post(revoke, headers=headers)).status_code == 200
+        assert (await client.post(revoke, headers=headers)).status_code == 201
         question = {"key": key.text, "scope": "pipelines:run", "resource": "pipeline:etl"}
         decided = (await client.post("/decide", json=question, headers=headers)).json()
         go_on.set()
