@@ -20,6 +20,7 @@ from policy_service.cli.report import Checked, check_folder, located, show_check
 from policy_service.cli.watch import watch_folder
 from policy_service.engine.link import compile_policy
 from policy_service.language.load import load_policy
+from policy_service.language.memory import Memory
 from policy_service.language.policy import Policy
 from policy_service.language.schema import schemas
 from policy_service.model.errors import PolicyErrors
@@ -49,10 +50,10 @@ def check_policy(
     Exit code 0: the files could be published (there may be warnings), 1: there are errors.
     """
     session: Session = context.obj
-    path = chosen_folder(folder)
+    path, memory = chosen_folder(folder), Memory()
 
     def once() -> Checked:
-        checked = check_folder(path)
+        checked = check_folder(path, memory)
         if chosen is Format.TEXT or as_json:
             show_checked(session.screen, checked, as_json=as_json, on_one_line=watch)
         else:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from policy_service.cli.screen import Screen
+from policy_service.language.memory import Memory
 from policy_service.language.policy import Policy
 from policy_service.model.spans import Diagnostic
 from policy_service.service.policy_folder import load_folder
@@ -28,9 +29,9 @@ class Checked(msgspec.Struct, frozen=True):
         return self.policy is not None
 
 
-def check_folder(path: Path) -> Checked:
-    """Load a folder. Raises UsageError where there is none to read."""
-    loaded = load_folder(path)
+def check_folder(path: Path, memory: Memory | None = None) -> Checked:
+    """Load a folder, with what the last look left. Raises UsageError where there is none to read."""
+    loaded = load_folder(path, memory)
     return Checked(path, loaded.policy, loaded.diagnostics)
 
 

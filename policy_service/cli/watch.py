@@ -10,11 +10,11 @@ from policy_service.cli.screen import Screen
 from policy_service.model.errors import UsageError
 from policy_service.service.policy_folder import State, folder_state
 
-INTERVAL_S: Final = 0.1
+INTERVAL_S: Final = 0.05
 
 
 def watch_folder(path: Path, look: Callable[[], object], screen: Screen, sleep: Callable[[float], None]) -> None:
-    """Call `look` now and after every change of a file, until Ctrl-C. Polls ten times a second.
+    """Call `look` now and after every change of a file, until Ctrl-C. Polls twenty times a second.
 
     A folder that goes away for a moment is told of, and waited for.
     """

@@ -9,6 +9,7 @@ from typing import Final
 from policy_service.language.attributes import Declared
 from policy_service.language.cel.compiler import ConditionCompiler, Problem
 from policy_service.language.ir import And, Condition, Expr, Has, Not, Or
+from policy_service.language.memory import Memory
 from policy_service.language.offsets import source_indexes
 from policy_service.language.places import Place
 from policy_service.language.policy import Attribute
@@ -28,20 +29,25 @@ class Environment:
 
     Args:
         networks: None when networks.yaml is unreadable.
+        memory: of the last load, for conditions that are still the same.
     """
 
-    def __init__(self, context: Declared, networks: dict[str, tuple[Network, ...]] | None) -> None:
+    def __init__(
+        self, context: Declared, networks: dict[str, tuple[Network, ...]] | None, memory: Memory | None = None
+    ) -> None:
         self._context = context
         self._networks = networks
+        self._memory = memory or Memory()
 
     def reader(self, attributes: Declared | None) -> ConditionReader:
         """A reader of conditions on one resource type; None: on every type, so that no attribute can be read."""
-        compiler = ConditionCompiler(
-            attributes=None if attributes is None else attributes.attributes,
-            context=self._context.attributes,
-            networks=self._networks or {},
-        )
-        return ConditionReader(compiler, tuple(self._unjudged(attributes)))
+        visible = None if attributes is None else attributes.attributes
+        key = ("compiler", visible, self._context.attributes, tuple((self._networks or {}).items()))
+        compiler = self._memory.recall(key, lambda: self._compiler(visible))
+        return ConditionReader(compiler, tuple(self._unjudged(attributes)), self._memory)
+
+    def _compiler(self, attributes: tuple[Attribute, ...] | None) -> ConditionCompiler:
+        return ConditionCompiler(attributes=attributes, context=self._context.attributes, networks=self._networks or {})
 
     def _unjudged(self, attributes: Declared | None) -> Iterator[re.Pattern[str]]:
         if self._networks is None:
@@ -62,9 +68,12 @@ def _mentions(declared: Declared, prefix: str) -> Iterator[re.Pattern[str]]:
 class ConditionReader:
     """Reads the conditions that share one set of attributes."""
 
-    def __init__(self, compiler: ConditionCompiler, unjudged: tuple[re.Pattern[str], ...]) -> None:
+    def __init__(
+        self, compiler: ConditionCompiler, unjudged: tuple[re.Pattern[str], ...], memory: Memory | None = None
+    ) -> None:
         self._compiler = compiler
         self._unjudged = unjudged
+        self._memory = memory or Memory()
 
     def read(self, place: Place) -> Condition | None:
         """The condition, or None when it is no good; its errors and warnings are reported."""
@@ -74,7 +83,7 @@ class ConditionReader:
         if any(pattern.search(text) for pattern in self._unjudged):
             assert place.source.report.has_errors()  # or a rule would silently lose its condition
             return None
-        condition, problems = self._compiler.compile(text)
+        condition, problems = self._memory.recall((self._compiler, text), lambda: self._compiler.compile(text))
         _report(place, problems)
         assert condition is not None or any(problem.severity == "error" for problem in problems)
         return condition

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from policy_service.language import ir
+from policy_service.language.memory import Memory
 from policy_service.language.policy import (
     Attribute,
     BuiltinCheck,
@@ -30,12 +31,18 @@ FORM: Final = "policy/1"
 """The version of the canonical form; part of what is hashed."""
 
 
-def digest(policy: Policy) -> str:
-    """`sha256:` and 64 hexadecimal digits. Cost: linear in the policy, some 20 µs a rule."""
-    return "sha256:" + sha256_hex(canonical_text(canonical(policy)))
+def digest(policy: Policy, memory: Memory | None = None) -> str:
+    """`sha256:` and 64 hexadecimal digits.
+
+    Args:
+        memory: of the last load: a resource policy that it left is put into its form but once.
+
+    Cost: linear in the policy, some 20 µs a rule.
+    """
+    return "sha256:" + sha256_hex(canonical_text(canonical(policy, memory)))
 
 
-def canonical(policy: Policy) -> dict[str, Any]:
+def canonical(policy: Policy, memory: Memory | None = None) -> dict[str, Any]:
     """The canonical form, JSON-ready. What is not in it does not count."""
     return {
         "form": FORM,
@@ -48,8 +55,16 @@ def canonical(policy: Policy) -> dict[str, Any]:
             for name, role in policy.roles.items()
         },
         "context": _attributes(policy.context),
-        "resources": {name: _resource(resource) for name, resource in policy.resources.items()},
+        "resources": {
+            name: _resource(resource) if memory is None else _remembered(resource, memory)
+            for name, resource in policy.resources.items()
+        },
     }
+
+
+def _remembered(resource: ResourcePolicy, memory: Memory) -> dict[str, Any]:
+    """By identity. It is remembered beside its form, so that no other one can take its place."""
+    return memory.recall(("form", id(resource)), lambda: (resource, _resource(resource)))[1]
 
 
 def _check(check: Check) -> dict[str, Any]:

@@ -19,9 +19,14 @@ _SUGGESTIONS: Final = 50
 
 
 class Report:
-    """The diagnostics of one load. It only grows; order does not matter, `sorted()` puts them in reading order."""
+    """The diagnostics of one load. It only grows; order does not matter, `sorted()` puts them in reading order.
 
-    def __init__(self) -> None:
+    Args:
+        whole: the report that this one is a part of, until `take` puts its diagnostics there.
+    """
+
+    def __init__(self, whole: Report | None = None) -> None:
+        self._whole = whole
         self._found: list[Diagnostic] = []
         self._spoiled: set[tuple[str, int, int]] = set()
         self._suggestions_left = _SUGGESTIONS
@@ -36,7 +41,20 @@ class Report:
         self._spoiled.add((span.file, span.line, span.column))
 
     def has_errors(self) -> bool:
-        return any(diagnostic.severity == "error" for diagnostic in self._found)
+        own = any(diagnostic.severity == "error" for diagnostic in self._found)
+        return own or (self._whole is not None and self._whole.has_errors())
+
+    def take(self, part: Report) -> None:
+        """The diagnostics of a part are these as well."""
+        self._found += part._found
+        part._whole = None
+
+    def _may_suggest(self) -> bool:
+        """The parts of a report have one stock of suggestions."""
+        if self._whole is not None:
+            return self._whole._may_suggest()
+        self._suggestions_left -= 1
+        return self._suggestions_left >= 0
 
     def sorted(self) -> tuple[Diagnostic, ...]:
         """In reading order, each mistake once."""
@@ -44,9 +62,8 @@ class Report:
 
     def hint(self, name: str, known: Collection[str]) -> str:
         """`; did you mean `x`?`, or what there is to choose from, or nothing."""
-        if self._suggestions_left <= 0 or len(name) > _SHOWN:
+        if len(name) > _SHOWN or not self._may_suggest():
             return ""
-        self._suggestions_left -= 1
         near = near_match(name, known)
         if near is not None:
             return f"; did you mean {quoted(near)}?"

@@ -12,6 +12,7 @@ import msgspec
 
 import policy_service
 from policy_service.language.load import Loaded, load
+from policy_service.language.memory import Memory
 from policy_service.model.errors import PolicyErrors, UsageError
 from policy_service.model.spans import Diagnostic, Span
 
@@ -69,10 +70,14 @@ def read_folder(path: Path) -> dict[str, str]:
     return folder.files
 
 
-def load_folder(path: Path) -> Loaded:
-    """Load the policy of a folder; what cannot be read stands among the diagnostics. Raises as `scan_folder` does."""
+def load_folder(path: Path, memory: Memory | None = None) -> Loaded:
+    """Load the policy of a folder; what cannot be read stands among the diagnostics. Raises as `scan_folder` does.
+
+    Args:
+        memory: of the last look at the same folder, which makes the next one quick.
+    """
     folder = scan_folder(path)
-    loaded = load(folder.files)
+    loaded = load(folder.files, memory)
     if not folder.diagnostics:
         return loaded
     everything = sorted((*folder.diagnostics, *loaded.diagnostics), key=Diagnostic.sort_key)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from policy_service.engine.link import compile_policy
 from policy_service.language.graphs import cycles
 from policy_service.language.load import Loaded, load, load_policy
+from policy_service.language.memory import Memory
 from policy_service.model.spans import Diagnostic
 from tests.property.drawing import pick
 from tests.property.policies import Documents, documents, render
@@ -179,6 +180,14 @@ def test_reading_does_not_depend_on_the_order_of_files(files: Files, random: obj
 
 def same(one: Loaded, other: Loaded) -> bool:
     return one.diagnostics == other.diagnostics and one.policy == other.policy
+
+
+@given(st.lists(spoiled_files(), min_size=2, max_size=3))
+def test_remembering_changes_nothing(saves: list[Files]) -> None:
+    """Whatever was read before, files come to what they come to when nothing was."""
+    memory = Memory()
+    for files in saves:
+        assert same(load(files, memory), load(files))
 
 
 @given(spoiled_files())
