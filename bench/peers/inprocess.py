@@ -70,14 +70,13 @@ class Worker:
         """One round more."""
         self.rounds_us.append(self.ask("time", seconds))
 
-    def result(self, ours_us: float) -> dict[str, Any]:
+    def result(self, ours: Worker) -> dict[str, Any]:
         """Its line of the table."""
-        median = statistics.median(self.rounds_us)
         return {
             "engine": self.name,
             "version": self.ready["version"],
-            "median_us": round(median, 2),
-            "times_ours": round(median / ours_us, 2),
+            "median_us": round(statistics.median(self.rounds_us), 2),
+            "times_ours": round(median_ratio(self.rounds_us, ours.rounds_us), 2),
             "setup_s": round(self.ready["setup_s"], 2),
             "built_mb": round(self.ready["built_mb"], 1),
             "peak_mb": round(self.ask("peak"), 1),
@@ -121,7 +120,7 @@ def compare(world: World, names: Sequence[str], questions: int, rounds: int, sec
             for one in workers:
                 one.time(seconds)
         ours = next(one for one in workers if one.name == OURS)
-        results = [one.result(statistics.median(ours.rounds_us)) for one in workers]
+        results = [one.result(ours) for one in workers]
     return {
         "keys": world.keys,
         "rules": world.rules,
@@ -130,6 +129,11 @@ def compare(world: World, names: Sequence[str], questions: int, rounds: int, sec
         "beyond": {one.name: dict(one.beyond) for one in workers},
         "skipped": {name: why for name, why in started.items() if isinstance(why, str)},
     }
+
+
+def median_ratio(these: Sequence[float], those: Sequence[float]) -> float:
+    """The median of the ratios, round by round: what slows the machine for a while slows both, and falls out."""
+    return statistics.median(this / that for this, that in zip(these, those, strict=True))
 
 
 def _check_answers(one: Worker, asked: Sequence[Question], shared: Sequence[Question]) -> None:

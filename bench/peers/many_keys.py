@@ -46,5 +46,6 @@ def _line(keys: int, alone: Worker, with_secret: Worker) -> dict[str, Any]:
         "bytes_a_key": round(ready["built_mb"] * 1024 * 1024 / keys),
         "folded_s": round(ready["setup_s"], 2),
         "decide_us": round(statistics.median(alone.rounds_us), 2),
+        "rounds_us": [round(one, 3) for one in alone.rounds_us],
         "with_secret_us": round(statistics.median(with_secret.rounds_us), 2),
     }
