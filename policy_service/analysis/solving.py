@@ -14,6 +14,7 @@ DEFAULT_TIMEOUT_S: Final = 30.0
 _LEAST_MS: Final = 1
 _SHARES: Final = 4
 _ONE_WISH_MS: Final = 300
+_ALL_WISHES_S: Final = 1.0
 
 
 class Budget:
@@ -65,6 +66,15 @@ class Solver:
         """
         return self._check(self._budget.left_ms())
 
+    def could(self, truth: Truth) -> bool:
+        """Whether one thing more could hold; True where that cannot be told in a moment."""
+        if isinstance(truth, bool):
+            return truth
+        try:
+            return self._check(_ONE_WISH_MS, truth)
+        except Unknown:
+            return True
+
     def _check(self, limit_ms: int, *assumed: Any) -> bool:
         if self._budget.is_spent:
             raise Unknown(f"the time of {self._budget.seconds:g} s was not enough")
@@ -83,21 +93,42 @@ class Solver:
     def model(self, wishes: Iterable[Truth] = ()) -> Any:
         """Values that satisfy all that was added, and as many wishes as can be had, the first ones first."""
         assert self.is_possible()
-        best, granted = self._solver.model(), []
-        for wish in wishes:
-            if isinstance(wish, bool) or self._holds(best, wish):
-                granted += [] if isinstance(wish, bool) else [wish]
-                continue
-            try:
-                if self._check(_ONE_WISH_MS, *granted, wish):
-                    best = self._solver.model()
-                    granted.append(wish)
-            except Unknown:
-                continue
-        return best
+        granting = _Granting(self, self._solver.model())
+        granting.grant([wish for wish in wishes if not isinstance(wish, bool)])
+        return granting.model
 
-    def _holds(self, model: Any, wish: Any) -> bool:
-        return bool(z3.is_true(model.eval(wish, model_completion=True)))
+    def try_all(self, wishes: Sequence[Truth]) -> Any:
+        """A model in which all of these hold as well; None where there is none, or none is found in a moment."""
+        try:
+            return self._solver.model() if self._check(_ONE_WISH_MS, *wishes) else None
+        except Unknown:
+            return None
+
+
+class _Granting:
+    """Grants wishes, many at once where they can be had together: most are, and each question takes its time."""
+
+    def __init__(self, solver: Solver, model: Any) -> None:
+        self._solver = solver
+        self._granted: list[Truth] = []
+        self._ends = time.monotonic() + _ALL_WISHES_S
+        self.model = model
+
+    def grant(self, wishes: Sequence[Truth]) -> None:
+        """As many of these as can be had, the first ones first."""
+        if not wishes or time.monotonic() > self._ends:
+            return
+        model = self.model if all(map(self._holds, wishes)) else self._solver.try_all([*self._granted, *wishes])
+        if model is not None:
+            self.model = model
+            self._granted += wishes
+        elif len(wishes) > 1:
+            half = len(wishes) // 2
+            self.grant(wishes[:half])
+            self.grant(wishes[half:])
+
+    def _holds(self, wish: Truth) -> bool:
+        return bool(z3.is_true(self.model.eval(wish, model_completion=True)))
 
 
 def possible(truths: Sequence[Truth], budget: Budget) -> bool:

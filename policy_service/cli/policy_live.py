@@ -14,6 +14,7 @@ from policy_service.cli.policy import app, chosen_folder
 from policy_service.cli.policy_changes import change_of_policy, show_change_of_policy
 from policy_service.cli.policy_fmt import format_policy
 from policy_service.cli.policy_lint import lint_policy
+from policy_service.cli.policy_diff import diff_policies
 from policy_service.cli.policy_prove import prove_policy
 from policy_service.cli.policy_shadow import shadow
 from policy_service.cli.policy_store import activations, publish, short, switch, whole_digest
@@ -31,6 +32,7 @@ app.command("test")(run_tests)
 app.command("lint")(lint_policy)
 app.command("fmt")(format_policy)
 app.command("prove")(prove_policy)
+app.command("diff")(diff_policies)
 
 
 @app.command("activate")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -11,6 +11,9 @@ from policy_service.analysis.situation import Situation
 from policy_service.model.decision import Decision
 from policy_service.model.facts import AllowlistEntry, IpAllowlist, Membership, Resource, RoleBinding, User
 from policy_service.model.instants import format_rfc3339
+
+_SHOWN: Final = 6
+_LONGEST: Final = 120
 
 
 def situation_rows(situation: Situation, decision: Decision) -> list[tuple[str, str]]:
@@ -22,7 +25,7 @@ def situation_rows(situation: Situation, decision: Decision) -> list[tuple[str, 
         ("asks for", f"{request.scope} on {request.resource.type}:{request.resource.id}"),
         ("resource", _resource(situation)),
         ("from", "no address" if request.source_ip is None else request.source_ip),
-        *((f"context {name}", msgspec.json.encode(value).decode()) for name, value in sorted(request.context.items())),
+        *((f"context {name}", _value(value)) for name, value in sorted(request.context.items())),
         *(("allowlist", _cidrs(list_.entries)) for list_ in situation.facts if isinstance(list_, IpAllowlist)),
         ("at", format_rfc3339(situation.now)),
         ("decision", decision_text(decision)),
@@ -42,9 +45,9 @@ def _key(situation: Situation) -> str:
     key = situation.key
     if situation.request.credential.outcome != "verified":
         return f"none is shown ({situation.request.credential.outcome})"
-    parts = [f"{key.id}, a {key.principal_kind} key", f"scopes {', '.join(key.scopes) or 'none'}"]
+    parts = [f"{key.id}, a {key.principal_kind} key", f"scopes {_few(key.scopes)}"]
     parts += [f"CIDRs {', '.join(key.cidrs)}"] if key.cidrs else []
-    parts += [f"labels {msgspec.json.encode(key.labels).decode()}"] if key.labels else []
+    parts += [f"labels {_value(key.labels)}"] if key.labels else []
     for name in ("not_before", "expires_at", "revoked_at"):
         instant = getattr(key, name)
         parts += [f"{name.replace('_', ' ')} {format_rfc3339(instant)}"] if instant is not None else []
@@ -62,8 +65,8 @@ def _principal(situation: Situation) -> str:
     return "; ".join(
         [
             f"the user {key.principal_id} of workspace {key.workspace}",
-            f"roles {', '.join(roles) or 'none'}",
-            f"teams {', '.join(teams) or 'none'}",
+            f"roles {_few(roles)}",
+            f"teams {_few(teams)}",
             *(["suspended"] if suspended else []),
         ]
     )
@@ -84,7 +87,19 @@ def _described(owner: str | None, attributes: dict[str, Any], by: str) -> Iterat
     if owner is not None:
         yield f"owner {owner}{by}"
     for name, value in sorted(attributes.items()):
-        yield f"{name} = {msgspec.json.encode(value).decode()}{by}"
+        yield f"{name} = {_value(value)}{by}"
+
+
+def _few(names: Sequence[str]) -> str:
+    """The first names, and how many more: a list may be longer than anybody reads."""
+    more = len(names) - _SHOWN
+    return ", ".join([*names[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]) or "none"
+
+
+def _value(value: Any) -> str:
+    """As JSON, cut where it is long."""
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(value)} items)"
 
 
 def _cidrs(entries: tuple[AllowlistEntry, ...]) -> str:

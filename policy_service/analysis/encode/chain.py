@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 import z3
 
-from policy_service.analysis.encode.conditions import Gap, Outcome, encode
+from policy_service.analysis.encode.conditions import Gap, Outcome
 from policy_service.analysis.encode.terms import Truth, both, either, no, some
 from policy_service.analysis.encode.usage import usages
 from policy_service.analysis.encode.world import OUTCOMES, Name, Reading, World
@@ -196,7 +196,7 @@ class ChainEncoder:
 
     def outcome(self, condition: Condition | None, name: str, span: Span) -> Outcome:
         """A condition's formulas; where a construct has none, an outcome that is left open."""
-        encoded = encode(condition, self.reading)
+        encoded = self.reading.outcome(condition)
         if isinstance(encoded, Outcome):
             return encoded
         self._unsupported.append(Unsupported(encoded.construct, span, name))

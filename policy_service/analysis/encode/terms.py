@@ -36,7 +36,10 @@ class Unsupported(Exception):  # noqa: N818 - it names a construct, it is no err
 
 
 def no(truth: Truth) -> Truth:
-    return (not truth) if isinstance(truth, bool) else z3.Not(truth)
+    if isinstance(truth, bool):
+        return not truth
+    context = z3.main_ctx()
+    return z3.BoolRef(z3.Z3_mk_not(context.ref(), truth.ast), context)
 
 
 def both(*truths: Truth) -> Truth:
@@ -57,7 +60,7 @@ def every(truths: Iterable[Truth]) -> Truth:
             return False
         if truth is not True:
             open_ones.append(truth)
-    return True if not open_ones else open_ones[0] if len(open_ones) == 1 else z3.And(open_ones)
+    return _joined(z3.Z3_mk_and, open_ones) if open_ones else True
 
 
 def some(truths: Iterable[Truth]) -> Truth:
@@ -68,7 +71,15 @@ def some(truths: Iterable[Truth]) -> Truth:
             return True
         if truth is not False:
             open_ones.append(truth)
-    return False if not open_ones else open_ones[0] if len(open_ones) == 1 else z3.Or(open_ones)
+    return _joined(z3.Z3_mk_or, open_ones) if open_ones else False
+
+
+def _joined(make: Any, terms: list[Term]) -> Term:
+    """What `z3.And` and `z3.Or` make, at a fifth of their price: ours are all truths already."""
+    if len(terms) == 1:
+        return terms[0]
+    context = z3.main_ctx()
+    return z3.BoolRef(make(context.ref(), len(terms), (z3.Ast * len(terms))(*(term.ast for term in terms))), context)
 
 
 def iff(left: Truth, right: Truth) -> Truth:

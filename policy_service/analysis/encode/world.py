@@ -13,14 +13,14 @@ from typing import Any, Final
 import msgspec
 import z3
 
-from policy_service.analysis.encode.conditions import State
+from policy_service.analysis.encode.conditions import ALWAYS, Gap, Outcome, State, encode
 from policy_service.analysis.encode.lists import Lists, Made
 from policy_service.analysis.encode.patterns import occurs
 from policy_service.analysis.encode.regions import Regions
 from policy_service.analysis.encode.terms import Truth, both, no, some
 from policy_service.analysis.encode.usage import Usage
 from policy_service.analysis.encode.values import Choice, Text, Texts
-from policy_service.language.ir import Type
+from policy_service.language.ir import Condition, Type
 from policy_service.language.policy import Attribute, Policy, ResourcePattern
 from policy_service.language.variables import ATTRIBUTE_PREFIX, CONTEXT_PREFIX
 from policy_service.model.address import LAST_POINT
@@ -89,6 +89,7 @@ class World:
         self._make_surroundings()
         self.regions = Regions(self.resource_id, patterns)
         self._made: dict[str, Made] = {}
+        self._shared: list[tuple[Any, dict[str, tuple[Condition, Outcome | Gap]]]] = []
 
     def _undeclared(self, path: str, declared: Iterable[str]) -> Text:
         text = self.texts.text(path)
@@ -158,6 +159,14 @@ class World:
             return self.lists.names(path, {}, only_where=self.is_user)
         return self.lists.entries(path) if kind.kind == "map" else self.lists.items(path, kind.element or kind)
 
+    def shared(self, alike: Any) -> dict[str, tuple[Condition, Outcome | Gap]]:
+        """What is kept for all policies that read this world alike: conditions already encoded, by text."""
+        for other, outcomes in self._shared:
+            if other == alike:
+                return outcomes
+        self._shared.append((alike, {}))
+        return self._shared[-1][1]
+
     def lists_made(self) -> dict[str, Made]:
         return self._made
 
@@ -210,6 +219,18 @@ class Reading:
         self._attributes = {one.name: one for one in (resource.attributes if resource else ())}
         self._context = {one.name: one for one in policy.context}
         self._states: dict[str, State] = {}
+        self._outcomes = world.shared(
+            (self._attributes, self._context, {name: role.lineage for name, role in policy.roles.items()})
+        )
+
+    def outcome(self, condition: Condition | None) -> Outcome | Gap:
+        """The formulas of a condition, made once for all policies that read alike."""
+        if condition is None:
+            return ALWAYS
+        known = self._outcomes.get(condition.text)
+        if known is None or known[0] != condition:
+            known = self._outcomes[condition.text] = (condition, encode(condition, self))
+        return known[1]
 
     def read(self, path: str) -> State:
         """What a condition meets at a path."""

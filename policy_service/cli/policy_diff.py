@@ -1,0 +1,139 @@
+"""`policy diff OLD NEW`: who gains and who loses access, proved, with a witness for each kind of change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import typer
+
+from policy_service.cli.environment import Session
+from policy_service.cli.options import AsJson, DataDir, Url
+from policy_service.cli.policy_source import source_files
+from policy_service.cli.screen import Screen
+from policy_service.cli.situation_text import decision_text, situation_document, situation_rows
+from policy_service.cli.solver import require_solver
+from policy_service.language.load import load_policy
+from policy_service.language.policy import Policy
+
+if TYPE_CHECKING:
+    from policy_service.analysis.differ import Change, Comparison
+
+Source = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="A folder, a digest of a bundle, or git:REV[:DIR].", show_default=False)
+]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.01, metavar="SECONDS", help="Give up after that.")]
+FailOn = Annotated[
+    Literal["looser", "stricter", "any"] | None,
+    typer.Option("--fail-on", help="Exit code 1 if somebody gains access, loses it, or either."),
+]
+_STYLES: Final = {"looser": "yellow", "stricter": "cyan", "both": "yellow", "undecided": "red", "equivalent": "green"}
+
+
+def diff_policies(
+    context: typer.Context,
+    old: Source,
+    new: Source,
+    fail_on: FailOn = None,
+    timeout: Timeout = 60.0,
+    data_dir: DataDir = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> int:
+    """Say what an edit changes: nothing, or who gains or loses access.
+
+    Each kind of change comes with a request that the engine decided under both.
+
+    Exit code 0: it is known, and `--fail-on` allows it, 1: it is not, 2: there is nothing to compare.
+    """
+    require_solver()
+    session: Session = context.obj
+    before, after = (load_policy(source_files(session, one, data_dir, url)) for one in (old, new))
+    comparison = _compared(session, before, after, timeout)
+    if as_json:
+        session.screen.json(comparison_document(comparison, before, after))
+    else:
+        _show(session.screen, comparison, before, after)
+        _summarize(session.screen, comparison, old, new)
+    directions = {one.direction for one in comparison.changes}
+    fails = comparison.why or (directions if fail_on == "any" else {fail_on} & directions)
+    return 1 if fails else 0
+
+
+def _compared(session: Session, before: Policy, after: Policy, timeout: float) -> Comparison:
+    # The solver takes a while to import, and nothing else needs it.
+    from policy_service.analysis.differ import compare, steps  # noqa: PLC0415
+    from policy_service.analysis.solving import Budget  # noqa: PLC0415
+
+    with session.screen.progress("comparing", len(steps(before, after))) as advance:
+        return compare(before, after, Budget(timeout), advance)
+
+
+def _show(screen: Screen, comparison: Comparison, before: Policy, after: Policy) -> None:
+    for change in comparison.changes:
+        screen.parts((f"{change.direction:<9} ", _STYLES[change.direction]), (headline(change), "bold"))
+        for label, text in _rules(change, before, after):
+            screen.parts((f"          {label:<7} ", "dim"), (text, ""))
+        screen.line("          for example")
+        for name, value in situation_rows(change.situation, change.new)[:-1]:
+            screen.parts((f"            {name:<10} ", "dim"), (value, ""))
+        for name, decision in (("before", change.old), ("after", change.new)):
+            screen.parts((f"            {name:<10} ", "dim"), (decision_text(decision), ""))
+        screen.line()
+
+
+def headline(change: Change) -> str:
+    """`users and services gain pipelines:run on pipeline`."""
+    who = " and ".join(f"{kind} keys" for kind in change.principals) or "keys"
+    verb, when = ("gain", "were") if change.direction == "looser" else ("lose", "are now")
+    reason, rule = change.denial
+    by = f" by `{rule}`" if rule else ""
+    return f"{who} {verb} {', '.join(change.scopes)} on {', '.join(change.types)}; they {when} denied: {reason}{by}"
+
+
+def _rules(change: Change, before: Policy, after: Policy) -> list[tuple[str, str]]:
+    """What the rules that make the difference say, before and after."""
+    from policy_service.analysis.differ import said_by  # noqa: PLC0415 - it stands on the solver's side
+
+    old, new = said_by(before, change.rules), said_by(after, change.rules)
+    rows: list[tuple[str, str]] = []
+    for name in change.rules:
+        rows.append(("rule", name))
+        if old.get(name) == new.get(name):
+            rows.append(("", old.get(name, "")))
+        else:
+            rows += [("before", old.get(name, "not there")), ("after", new.get(name, "not there"))]
+    return rows
+
+
+def _summarize(screen: Screen, comparison: Comparison, old: str, new: str) -> None:
+    for why in comparison.why:
+        screen.line(f"not known: {why}", "red")
+    words = {"both": "looser and stricter", "undecided": "undecided", "equivalent": "equivalent: they allow the same"}
+    verdict, count = comparison.verdict, len(comparison.changes)
+    kinds = f", {count} kind{'' if count == 1 else 's'} of change" if count else ""
+    screen.line(f"{old} → {new}: {words.get(verdict, verdict)}{kinds}", _STYLES[verdict])
+
+
+def comparison_document(comparison: Comparison, before: Policy, after: Policy) -> dict[str, Any]:
+    """For programs."""
+    return {
+        "verdict": comparison.verdict,
+        "old": before.digest,
+        "new": after.digest,
+        "why": list(comparison.why),
+        "changes": [_change_document(one) for one in comparison.changes],
+    }
+
+
+def _change_document(change: Change) -> dict[str, Any]:
+    return {
+        "direction": change.direction,
+        "scopes": list(change.scopes),
+        "types": list(change.types),
+        "principals": list(change.principals),
+        "reason": change.denial[0],
+        "rule": change.denial[1],
+        "rules": list(change.rules),
+        "witness": situation_document(change.situation, change.new)
+        | {"before": decision_text(change.old), "after": decision_text(change.new)},
+    }
