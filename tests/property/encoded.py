@@ -205,7 +205,7 @@ class Assignment:
         if len(others) > usage.slots and usage.searches:
             raise NotRepresentable
         for number in range(usage.slots):
-            self._texts[f"{path} other {number}"] = others[number] if number < len(others) else f"~{path}{number}"
+            self._texts[f"{path} other {number}"] = others[number] if number < len(others) else f"no-{path}{number}"
             yield z3.Bool(f"{path} other {number} there"), z3.BoolVal(number < len(others))
         yield z3.Int(f"{path} fillers"), z3.IntVal(max(0, len(others) - usage.slots))
 
@@ -218,7 +218,7 @@ class Assignment:
         if len(others) > usage.slots and usage.searches:
             raise NotRepresentable
         for number in range(usage.slots):
-            self._texts[f"{path} key {number}"] = others[number] if number < len(others) else f"~{path}{number}"
+            self._texts[f"{path} key {number}"] = others[number] if number < len(others) else f"no-{path}{number}"
             yield z3.Bool(f"{path} key {number} there"), z3.BoolVal(number < len(others))
         yield z3.Int(f"{path} fillers"), z3.IntVal(max(0, len(others) - usage.slots))
 
@@ -249,12 +249,12 @@ class Assignment:
                 count += sum(count for _, count in others[usage.slots :])
             yield from self._scalar(f"{path} item {number}", element, value)
             if value is ABSENT:
-                self._texts[f"{path} item {number}"] = f"~{path}{number}"
+                self._texts[f"{path} item {number}"] = f"no-{path}{number}"
             yield z3.Int(f"{path} times item {number}"), z3.IntVal(count)
 
     def _texts_pairs(self) -> Iterator[tuple[Any, Any]]:
         for name, text in self.world.texts.unknown.items():
-            value = self._texts.get(name, f"~{name}")
+            value = self._texts.get(name, f"no-{name}")
             if self.facts is None and name not in ("resource.id",):
                 continue
             yield from self._text(text, value)
