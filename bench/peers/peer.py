@@ -17,7 +17,7 @@ NOT_ENFORCED: Final = "left to whoever calls it"
 SECRETS: Final = dict.fromkeys(
     ("missing_credentials", "malformed_key", "unknown_key"), "knows no secrets: who asks is known before it is asked"
 )
-FAULTS: Final = {"policy_error": "a deny rule that cannot be evaluated is skipped: it fails open"}
+FAULTS: Final = {"policy_error": "allows: a deny rule that cannot be evaluated counts as not satisfied"}
 ADDRESSES: Final = {"invalid_source_ip": "an address that is none is an error of the call, not an answer"}
 
 

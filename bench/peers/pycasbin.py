@@ -15,7 +15,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
-from bench.peers.peer import FAULTS, NOT_ENFORCED, SECRETS, limits
+from bench.peers.peer import NOT_ENFORCED, SECRETS, limits
 from bench.questions import Question
 from bench.workloads import Guard, Rule, World, roles_of, scopes_of, teams_of
 
@@ -36,7 +36,10 @@ _SERVICE: Final = "service"
 _KEY_STATE: Final = dict.fromkeys(
     ("revoked_key", "expired_key", "key_not_yet_valid", "principal_suspended", "workspace_mismatch"), NOT_ENFORCED
 )
-_REST: Final = dict.fromkeys(("ip_not_allowed", "invalid_source_ip", "ticket_required"), NOT_ENFORCED)
+_REST: Final = {
+    **dict.fromkeys(("ip_not_allowed", "invalid_source_ip", "ticket_required"), NOT_ENFORCED),
+    "policy_error": "a condition that cannot be evaluated is an error of the call, not an answer",
+}
 
 
 class Casbin:
@@ -44,7 +47,7 @@ class Casbin:
 
     name: ClassVar[str] = "pycasbin"
     requires: ClassVar[str] = "casbin"
-    beyond: ClassVar[Mapping[str, str]] = limits(SECRETS, FAULTS, _KEY_STATE, _REST)
+    beyond: ClassVar[Mapping[str, str]] = limits(SECRETS, _KEY_STATE, _REST)
 
     def __init__(self, world: World) -> None:
         import casbin  # noqa: PLC0415 - only where it is asked for

@@ -61,7 +61,8 @@ def _generated(results: Results) -> str:
     parts = [_provenance(results), _markdown(goals(results))]
     for title, headers, rows in tables(results):
         parts.append(_markdown((title, headers, rows)))
-    parts.append("### What each engine cannot express\n")
+    parts.append("### What each engine cannot express, and what all were asked\n")
+    parts += [f"- **{name}**: questions answered by {', '.join(reasons)}" for name, reasons in _shared(results)]
     parts += [f"- **{name}**: {why}" for name, why in (*_beyond(results), *skipped(results))]
     return "\n".join(parts) + "\n"
 
@@ -82,6 +83,15 @@ def _markdown(table: Table) -> str:
     title, headers, rows = table
     lines = [f"### {title}\n", f"| {' | '.join(headers)} |", f"|{'---|' * len(headers)}"]
     return "\n".join([*lines, *(f"| {' | '.join(map(str, row))} |" for row in rows)]) + "\n"
+
+
+def _shared(results: Results) -> Iterator[tuple[str, list[str]]]:
+    """By section, the reasons whose questions every engine was timed on."""
+    for name, title in (("rules", "All in process"), ("http", "All over HTTP")):
+        data = results.get(name, {}).get("data")
+        if data:
+            compared = data[0] if isinstance(data, list) else data
+            yield title, [f"`{reason}`" for reason in compared["reasons"]]
 
 
 def _beyond(results: Results) -> Iterator[tuple[str, str]]:
