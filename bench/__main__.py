@@ -10,6 +10,7 @@ import sys
 
 BENCHES = (
     "policy_check",
+    "policy_watch",
     "policy_test",
     "decide",
     "http",
