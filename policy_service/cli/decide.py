@@ -78,24 +78,25 @@ def decide_request(
     Nothing is changed or recorded. Exit code 0: allow, 1: deny.
     """
     session: Session = context.obj
-    instant = _instant(now, session)
+    instant = instant_of(now, session)
     with session.environment.services(load_settings(data_dir=data_dir)) as services:
-        snapshot = _snapshot(services, policies, instant)
-        policy = _active(snapshot).policy
-        reference = _reference(session, policy, resource, workspace, owner, attribute or [])
+        snapshot = snapshot_for(services, policies, instant)
+        policy = active_program(snapshot).policy
+        reference = reference_of(session, policy, resource, workspace, owner, attribute or [])
         claims, notes = parse_claims(claim or (), policy.context, "--context")
-        _tell(session, notes)
-        credential = _credential(services, snapshot, key_id)
+        tell(session, notes)
+        credential = credential_of(services, snapshot, key_id)
         explanation = explain(Request(credential, scope, reference, source_ip, claims), snapshot, instant)
         # With `--policies` the snapshot is one change ahead of the store; nobody could look that revision up.
-        explanation = _at_revision(explanation, services.replica.revision)
+        explanation = at_revision(explanation, services.replica.revision)
     if explanation.decision.reason == "unknown_resource" and workspace is None:
         session.screen.note("an unregistered resource needs the request to claim its workspace: `--workspace`")
     _show(session, explanation, scope, steps=steps, as_json=as_json)
     return 0 if explanation.decision.allowed else 1
 
 
-def _instant(text: str | None, session: Session) -> int:
+def instant_of(text: str | None, session: Session) -> int:
+    """The instant that is meant; without one it is now."""
     if text is None:
         return session.environment.now()
     instant = parse_rfc3339(text)
@@ -104,7 +105,8 @@ def _instant(text: str | None, session: Session) -> int:
     return instant
 
 
-def _snapshot(services: Services, folder: Path | None, instant: int) -> Snapshot:
+def snapshot_for(services: Services, folder: Path | None, instant: int) -> Snapshot:
+    """The facts at hand, under the active policy or that of a folder."""
     if folder is None:
         return services.replica.view()
     loaded = load_folder(folder)
@@ -113,37 +115,42 @@ def _snapshot(services: Services, folder: Path | None, instant: int) -> Snapshot
     return rehearse_policy(services.store, services.bundles, loaded.policy, instant)
 
 
-def _active(snapshot: Snapshot) -> Program:
+def active_program(snapshot: Snapshot) -> Program:
+    """What decides. Raises UsageError `no_policy`."""
     if snapshot.program is None:
         raise UsageError("no_policy", "no policy is active; run `policy-service init`, or name one with `--policies`")
     return snapshot.program
 
 
-def _reference(
+def reference_of(
     session: Session, policy: Policy, text: str, workspace: str | None, owner: str | None, attributes: list[str]
 ) -> ResourceRef:
+    """The resource as the request claims it."""
     parts = split_resource(text)
     if parts is None:
         raise UsageError("usage", f"`--resource {text}` must be type:id, such as pipeline:etl-42")
     declared = policy.resources[parts[0]].attributes if parts[0] in policy.resources else ()
     claims, notes = parse_claims(attributes, declared, "--attr")
-    _tell(session, notes)
+    tell(session, notes)
     return ResourceRef(parts[0], parts[1], workspace, owner, claims)
 
 
-def _tell(session: Session, notes: list[str]) -> None:
+def tell(session: Session, notes: list[str]) -> None:
+    """Notes beside the answer."""
     for note in notes:
         session.screen.note(note)
 
 
-def _credential(services: Services, snapshot: Snapshot, key_id: str | None) -> Credential:
+def credential_of(services: Services, snapshot: Snapshot, key_id: str | None) -> Credential:
+    """A key named by id, or read from standard input."""
     if key_id is None:
         return services.credentials.check(key_from_stdin(), snapshot)
     key = snapshot.api_key(key_id)
     return UNKNOWN if key is None else Credential("verified", key_id)
 
 
-def _at_revision(explanation: Explanation, revision: int) -> Explanation:
+def at_revision(explanation: Explanation, revision: int) -> Explanation:
+    """The same, said to be decided at a revision of the store."""
     decision = msgspec.structs.replace(explanation.decision, revision=revision)
     return msgspec.structs.replace(explanation, decision=decision)
 

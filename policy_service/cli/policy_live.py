@@ -12,9 +12,10 @@ from policy_service.cli.nouns import instant, show_list
 from policy_service.cli.options import AsJson, DataDir, Limit, PolicyFolder, Url
 from policy_service.cli.policy import app, chosen_folder
 from policy_service.cli.policy_changes import change_of_policy, show_change_of_policy
+from policy_service.cli.policy_diff import diff_policies
+from policy_service.cli.policy_explain import explain_decision, why_not_allowed
 from policy_service.cli.policy_fmt import format_policy
 from policy_service.cli.policy_lint import lint_policy
-from policy_service.cli.policy_diff import diff_policies
 from policy_service.cli.policy_prove import prove_policy
 from policy_service.cli.policy_shadow import shadow
 from policy_service.cli.policy_store import activations, publish, short, switch, whole_digest
@@ -33,6 +34,8 @@ app.command("lint")(lint_policy)
 app.command("fmt")(format_policy)
 app.command("prove")(prove_policy)
 app.command("diff")(diff_policies)
+app.command("explain")(explain_decision)
+app.command("why-not")(why_not_allowed)
 
 
 @app.command("activate")
