@@ -15,7 +15,9 @@ _TOKEN: Final = re.compile(
     r"""|[rR]"[^"\n]*"|[rR]'[^'\n]*'|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|//[^\n]*|[()\[\]{}?:]""",
     re.DOTALL,
 )
-_OPENING: Final = {"(": ")", "[": "]", "{": "}"}
+_OPENING: Final = frozenset("([{?")
+_CLOSING: Final = frozenset(")]}:")
+"""In a checked condition they pair off. (It holds no map literals, whose `:` has no `?`.)"""
 
 
 class Atom(msgspec.Struct, frozen=True):
@@ -46,20 +48,13 @@ class _Text:
     def __init__(self, text: str) -> None:
         self.text = text
         self.partner: dict[int, int] = {}
-        waiting: list[tuple[str, int]] = []
+        waiting: list[int] = []
         for match in _TOKEN.finditer(text):
             sign, at = match.group(), match.start()
-            if sign in _OPENING or sign == "?":
-                waiting.append((sign, at))
-            elif waiting and sign in (*_OPENING.values(), ":"):
-                self._close(waiting, sign, at)
-
-    def _close(self, waiting: list[tuple[str, int]], sign: str, at: int) -> None:
-        """The `:` of a map belongs to no `?`."""
-        opening, index = waiting[-1]
-        if sign == _OPENING.get(opening, ":") and (sign != ":" or opening == "?"):
-            self.partner[index] = at
-            waiting.pop()
+            if sign in _OPENING:
+                waiting.append(at)
+            elif waiting and sign in _CLOSING:
+                self.partner[waiting.pop()] = at
 
     def bare(self, start: int, end: int) -> tuple[int, int]:
         """Without white space and brackets around all of it."""
