@@ -39,7 +39,7 @@ def diff_policies(
     url: Url = None,
     as_json: AsJson = False,
 ) -> int:
-    """Say what an edit changes: nothing, or who gains or loses access.
+    """Say what an edit changes: who gains, who loses access.
 
     Each kind of change comes with a request that the engine decided under both.
 

@@ -43,7 +43,9 @@ def prove_policy(
     save: Save = None,
     as_json: AsJson = False,
 ) -> int:
-    """Prove what must never, or always, be true, or show a request that breaks it.
+    """Prove what must never, or always, be true.
+
+    Where it is not, a request that breaks it is shown.
 
     Five built-in invariants, and those of invariants.yaml. Every counterexample was decided by the engine itself.
 
