@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import multiprocessing
 import os
 import select
@@ -128,9 +129,9 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     done = Run(connections, asked, job["rate"], job["seconds"])
     took_s = done.go()
     latencies, lateness = sorted(done.latencies), sorted(done.lateness)
-    due = done.sent if job["rate"] == float("inf") else int(job["rate"] * job["seconds"])
+    due = done.sent if job["rate"] == math.inf else int(job["rate"] * job["seconds"])
     return {
-        "rate": job["rate"],
+        "rate": None if job["rate"] == math.inf else job["rate"],
         "connections": job["connections"],
         "answered": len(latencies),
         "answered_a_second": round(len(latencies) / took_s, 1),
@@ -186,7 +187,7 @@ def ceiling(seconds: float, connections: int = 32) -> dict[str, Any]:
                 "path": "/",
                 "headers": {"Content-Type": "application/json"},
                 "bodies": ["x" * 300],
-                "rate": float("inf"),
+                "rate": math.inf,
                 "connections": connections,
                 "seconds": seconds,
             }
