@@ -113,13 +113,16 @@ class Concretizer:
     def _new(self, text: Text) -> str:
         is_service = text.name == "principal.id" and not self._is(self._world.is_user)
         candidates = self._of_region() if text.name == "resource.id" else _names("service" if is_service else text.name)
-        return next(name for name in candidates if name not in self._used)
+        taken = set(text.known()) if text.name == "resource.id" else self._used
+        return next(name for name in candidates if name not in taken)
 
     def _of_region(self) -> Iterator[str]:
         """Ids of the region that the model names."""
         regions = self._world.regions
         region = self._int(regions.region)
         start = regions.example(region)
+        if regions.is_exact(region):
+            return iter((start,))
         endings = ("1", *(f"x{number}" for number in range(1000))) if start else _names("resource.id")
         return (one for one in (start + ending for ending in endings) if regions.number(one) == region)
 

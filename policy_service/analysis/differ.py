@@ -33,6 +33,9 @@ Advance = Callable[[int], None]
 MAX_KINDS: Final = 20
 """Kinds of change that are looked for in one slice and direction."""
 
+_Denial = tuple[str, str | None]
+"""Reason, and rule if one denied."""
+
 _NOWHERE: Final = Span("")
 
 
@@ -51,7 +54,7 @@ class Change(msgspec.Struct, frozen=True):
     scopes: tuple[str, ...]
     types: tuple[str, ...]
     principals: tuple[PrincipalKind, ...]
-    denial: tuple[str, str | None]
+    denial: _Denial
     rules: tuple[str, ...]
     situation: Situation
     old: Decision
@@ -92,7 +95,7 @@ def compare(old: Policy, new: Policy, budget: Budget, advance: Advance = lambda 
     why: list[str] = []
     for part in steps(old, new):
         if _said_of(old, part) != _said_of(new, part):
-            question = _Question(judges, part, budget)
+            question = _Question(judges, part, budget, {(one.direction, one.denial) for one in changes})
             changes += question.changes()
             why += question.why
         advance(1)
@@ -131,7 +134,10 @@ def _merged(changes: list[Change]) -> Iterator[Change]:
 class _Question:
     """One slice under both policies. `why`: what is not known of it, once its changes were asked for."""
 
-    def __init__(self, judges: tuple[Judge, Judge], part: Slice, budget: Budget) -> None:
+    def __init__(
+        self, judges: tuple[Judge, Judge], part: Slice, budget: Budget, told: set[tuple[Direction, _Denial]]
+    ) -> None:
+        self._told = told
         self._judges = judges
         self._part = part
         self._budget = budget
@@ -183,8 +189,7 @@ class _Question:
 
     def _change(self, direction: Direction, solver: Solver) -> Change | None:
         """One request of the kind that the solver has found, with what both engines say to it."""
-        situation = Concretizer(self._world, solver.model(wishes(self._world))).situation()
-        old, new = (judge.explain(situation) for judge in self._judges)
+        situation, old, new = self._found(direction, solver)
         if (old.decision.allowed, new.decision.allowed) != (direction == "stricter", direction == "looser"):
             self.why += self._unsupported() or ["an engine decides a witness otherwise than its formula; please report"]
             return None
@@ -202,9 +207,17 @@ class _Question:
             new.decision,
         )
 
-    def _principals(
-        self, solver: Solver, direction: Direction, denial: tuple[str, str | None]
-    ) -> tuple[PrincipalKind, ...]:
+    def _found(self, direction: Direction, solver: Solver) -> tuple[Situation, Explanation, Explanation]:
+        """A request that the solver found: one short to tell, if its kind was not told of another slice already."""
+        for wanted in ((), wishes(self._world)):
+            situation = Concretizer(self._world, solver.model(wanted)).situation()
+            old, new = (judge.explain(situation) for judge in self._judges)
+            denying = old.decision if direction == "looser" else new.decision
+            if (direction, (denying.reason, denying.rule)) in self._told:
+                break
+        return situation, old, new
+
+    def _principals(self, solver: Solver, direction: Direction, denial: _Denial) -> tuple[PrincipalKind, ...]:
         """Whose keys can be concerned."""
         here = some(when for when, case in self._endings[direction] if (case.reason, case.rule) == denial)
         kinds: tuple[tuple[PrincipalKind, Truth], ...] = (

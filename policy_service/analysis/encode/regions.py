@@ -43,6 +43,8 @@ class Regions:
     def constraints(self) -> Iterator[Truth]:
         """What regions have to do with the id's number, and with its string where it has become one."""
         yield from (self.region > 0, self.region < 2 * len(self._texts))
+        if not self._identity.is_looked_at:
+            return
         exact = [text for text in self._texts if text]
         for text in exact:
             yield (self.region == self._first[text]) == self._identity.equals(text)

@@ -96,6 +96,11 @@ class Text:
                     todo.append(other)
         return [other for name, other in found.items() if name != self.name]
 
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether anything was asked of it."""
+        return bool(self.compared or self._others or self.is_string)
+
     def known(self) -> Iterable[str]:
         """The constants that it may turn out to be."""
         return self._texts.constants if self._others else self.compared
