@@ -71,7 +71,9 @@ def explain_decision(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> int:
-    """Tell a decision in sentences. Nothing is changed or recorded.
+    """Tell a decision in sentences.
+
+    Nothing is changed or recorded.
 
     Exit code 0: allow, 1: deny.
     """
@@ -101,7 +103,9 @@ def why_not_allowed(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> int:
-    """Show the smallest changes after which a denied request would be allowed, by who can make them.
+    """Show the smallest changes that would flip a denial.
+
+    After each the request would be allowed; told by who can make them.
 
     Each was decided again. Nothing is changed or recorded. Exit code 0: it is allowed already, 1: it is not.
     """
