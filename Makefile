@@ -14,7 +14,7 @@ SERVICE := $(BIN)/policy-service
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-keys test check lint format types imports dependencies property conformance e2e security mutation bench bench-peers docs lock
+.PHONY: help setup run demo-keys test check lint format types imports dependencies property conformance e2e security kills mutation bench bench-peers docs lock
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ e2e: $(READY) ## Real servers, real databases
 
 security: $(READY) ## The attack suite, against a running server; prints what it tried (some minutes)
 	@$(PYTEST) tests/security -m 'long or not long'
+
+kills: $(READY) ## Two hundred kills of a server under load, and disks that fill up; every answer looked up afterwards (minutes)
+	@$(PYTEST) tests/e2e -m long -s
 
 mutation: $(READY) ## Mutants of the engine against the theorems (long)
 	@$(BIN)/mutmut run

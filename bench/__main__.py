@@ -21,6 +21,8 @@ BENCHES = (
     "changes_page",
     "merkle",
     "verify",
+    "prove",
+    "replay",
 )
 
 
