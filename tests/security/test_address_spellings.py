@@ -79,6 +79,14 @@ def test_every_spelling_of_the_table(listed: Listed, attacks: Attacks) -> None:
     judge(listed, sorted(set(TABLE)), attacks)
 
 
+def test_what_is_too_long_to_be_recorded_is_not_decided(listed: Listed, attacks: Attacks) -> None:
+    """A kilobyte of nonsense makes a decision; ten are refused, alone and in a batch."""
+    [fits, too_long] = listed.house.batch([{**listed.free, "source_ip": "1" * length} for length in (1000, 10_000)])
+    attacks(KIND, 2)
+    assert fits["reason"] == "invalid_source_ip"
+    assert (too_long["error"]["status"], too_long["error"]["code"]) == (413, "request_too_large")
+
+
 def test_every_character_beside_and_inside_an_address(listed: Listed, attacks: Attacks) -> None:
     """All of ASCII and Latin-1, and digits, dots and colons of other scripts, at every place of an address."""
     strange = [chr(code) for code in range(256)] + [*"٠١۲०৭０１．：。․‧ⅰⅷ①𝟎𝟙\u200b\u202e\u2066\ufeff\u3000\u2028"]
