@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from policy_service.analysis.test_case import test_file
+from policy_service.analysis.as_suite import test_file
 from policy_service.cli.environment import Session
 from policy_service.cli.options import AsJson, PolicyFolder
 from policy_service.cli.output import write_file
