@@ -69,11 +69,13 @@ class House:
     def lines(self) -> list[bytes]:
         """Every whole line of every shard, sealed or not."""
         found: list[bytes] = []
-        for path in sorted((self.data_dir / "ledger").iterdir()):
-            if path.name.endswith((".jsonl", ".jsonl.zst")):
-                # What a crash cut off in mid-line was never answered: the next start takes it away.
-                *whole, _torn = content(path).split(b"\n")
-                found += whole
+        folder = self.data_dir / "ledger"
+        # A kill between sealing a segment and removing its plain file leaves it twice: that is one segment.
+        segments = {path.name.removesuffix(".zst"): path for path in sorted(folder.glob("*.jsonl*"), reverse=True)}
+        for _, path in sorted(segments.items()):
+            # What a crash cut off in mid-line was never answered: the next start takes it away.
+            *whole, _torn = content(path).split(b"\n")
+            found += whole
         return found
 
 
