@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from policy_service.model.api_key import ALPHABET, format_api_key, key_form, parse_api_key
+from policy_service.model.api_key import ALPHABET, format_api_key, holds_api_key, key_form, parse_api_key
 from policy_service.model.canonical import canonical_plain, canonical_text
 from policy_service.model.errors import PolicyErrors, RequestError
 from policy_service.model.instants import MAX_NS, MIN_NS, format_rfc3339, parse_rfc3339
@@ -49,6 +49,15 @@ def test_one_mistyped_character_makes_a_key_malformed(
     assert parse_api_key(mistyped) is None
     assert key_form(mistyped).problem is not None
     assert key_form(text).problem is None
+
+
+@given(PREFIXES, BASE62, SECRETS, st.text(max_size=8), st.text(max_size=8))
+def test_a_key_is_found_wherever_it_stands(prefix: str, key_id: str, secret: str, before: str, after: str) -> None:
+    """Whatever stands around it; and one that is mistyped is not taken for one."""
+    text = format_api_key(prefix, key_id, secret)
+    assert holds_api_key(f"{before}{text}{after}")
+    mistyped = f"{text[:-1]}{'0' if text[-1] != '0' else '1'}"
+    assert not holds_api_key(f" {mistyped} ")
 
 
 @given(st.text(max_size=60))
