@@ -150,5 +150,7 @@ def _unknown_schema(version: int) -> BadLine:
 def _shown(error: Exception) -> str:
     """An error as one bounded printable line: it may quote the line."""
     text = str(error) or type(error).__name__
-    text = text[:1].lower() + text[1 : _SHOWN + 1]
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    if not text[:2].isupper():  # an acronym stays one
+        text = text[:1].lower() + text[1:]
+    shown = text[: _SHOWN + 1]
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
