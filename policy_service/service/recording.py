@@ -111,13 +111,13 @@ def record_of(decided: Decided) -> DecisionRecord:
         caller=_caller(decided.caller),
         workspace=decision.workspace or decided.caller.workspace,
         request=recorded_request(decided.request, decided.key_fingerprint),
-        facts=_facts(decided.seen),
+        facts=recorded_facts(decided.seen),
         decision="allow" if decision.allowed else "deny",
         reason=decision.reason,
         revision=decision.revision,
         chain=decided.chain,
         bundle=decision.bundle,
-        principal=_principal(decision),
+        principal=recorded_principal(decision),
         check=decision.check,
         rule=decision.rule,
         batch_id=decided.batch_id,
@@ -209,13 +209,15 @@ def _resource(request: Request) -> RecordedResource:
     )
 
 
-def _principal(decision: Decision) -> RecordedPrincipal | None:
+def recorded_principal(decision: Decision) -> RecordedPrincipal | None:
+    """Who the key acts as; None while none was verified."""
     if decision.principal_kind is None or decision.principal_id is None:
         return None
     return RecordedPrincipal(kind=decision.principal_kind, id=decision.principal_id)
 
 
-def _facts(seen: Seen) -> RecordedFacts:
+def recorded_facts(seen: Seen) -> RecordedFacts:
+    """What a snapshot knew, as records have it."""
     return RecordedFacts(
         key_scopes=seen.key_scopes,
         teams=seen.teams,

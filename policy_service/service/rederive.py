@@ -23,9 +23,9 @@ from policy_service.engine.seen import Seen, seen
 from policy_service.engine.snapshot import Snapshot
 from policy_service.engine.views import FOREVER, KeyView
 from policy_service.language.policy import Policy
-from policy_service.ledger.record import RecordedFacts, RecordedPrincipal
 from policy_service.model.decision import SEMANTICS, Decision
 from policy_service.model.request import Request
+from policy_service.service.recording import recorded_facts, recorded_principal
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -205,7 +205,7 @@ class Rederiver:
         made = Standing(request, self._program, key, decision)
         made.place = self._same(made.place)
         made.workspace = self._same(made.workspace)
-        made.principal = self._as_bytes(_principal(decision))
+        made.principal = self._as_bytes(recorded_principal(decision))
         made.facts = self._as_bytes(recorded_facts(seen(request, self._snapshot, decision)))
         self._standings.put(place, made)
         return made
@@ -292,23 +292,3 @@ def _steady(now: int, key: KeyView | None, slot: int | None) -> tuple[int, int]:
         return -FOREVER, FOREVER
     limits = (-FOREVER, starts, ends, FOREVER)
     return max(limit for limit in limits if limit <= now), min(limit for limit in limits if limit > now)
-
-
-def _principal(decision: Decision) -> RecordedPrincipal | None:
-    kind, identity = decision.principal_kind, decision.principal_id
-    return None if kind is None or identity is None else RecordedPrincipal(kind=kind, id=identity)
-
-
-def recorded_facts(known: Seen) -> RecordedFacts:
-    """What a snapshot knew, as records have it."""
-    return RecordedFacts(
-        key_scopes=known.key_scopes,
-        teams=known.teams,
-        roles=known.roles,
-        registered=known.registered,
-        owner=known.owner,
-        attributes=known.attributes,
-        address=known.address,
-        allowlist_network=known.allowlist_network,
-        key_network=known.key_network,
-    )

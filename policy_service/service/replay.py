@@ -24,7 +24,8 @@ from policy_service.model.errors import StoreError
 from policy_service.service.archive import Archive, ArchivedPrograms
 from policy_service.service.history import History
 from policy_service.service.record_order import RUN_BYTES, Group, LineFilter, RecordOrder
-from policy_service.service.rederive import KEPT, Derivation, Rederiver, recorded_facts
+from policy_service.service.recording import recorded_facts
+from policy_service.service.rederive import KEPT, Derivation, Rederiver
 from policy_service.service.replay_report import SHOWN, Code, Difference, Finding, ReplayReport, Tally, pairs
 
 _PLAIN: Final = ("reason", "check", "rule", "revision", "bundle")
