@@ -23,6 +23,7 @@ from policy_service.engine.seen import Seen, seen
 from policy_service.engine.snapshot import Snapshot
 from policy_service.engine.views import FOREVER, KeyView
 from policy_service.language.policy import Policy
+from policy_service.model.canonical import canonical_plain
 from policy_service.model.decision import SEMANTICS, Decision
 from policy_service.model.request import Request
 from policy_service.service.recording import recorded_facts, recorded_principal
@@ -41,7 +42,6 @@ _TIME: Final = "request.time"
 _REQUEST: Final = msgspec.json.Decoder(Request)
 """A recorded request has the members of a Request, and in its credential a fingerprint, of which a decision is not made
 (test_replay: the request of a record)."""
-_ENCODER: Final = msgspec.json.Encoder(order="sorted")
 
 Told = tuple[str, str, str | None, str | None, str, str, msgspec.Raw, msgspec.Raw, int]
 """What a record tells that can be derived: `(decision, reason, check, rule, bundle, workspace, principal, facts,
@@ -214,7 +214,8 @@ class Rederiver:
         """A part of a record as it is written; NOTHING for None."""
         if part is None:
             return NOTHING
-        written = _ENCODER.encode(part)
+        # A double may be spelled otherwise than in the line: such a record is compared value by value.
+        written = canonical_plain(part)
         raw = self._raws.get(written)
         if raw is None:
             raw = msgspec.Raw(written)
