@@ -73,7 +73,7 @@ e2e: $(READY) ## Real servers, real databases
 security: $(READY) ## The attack suite, against a running server; prints what it tried (some minutes)
 	@$(PYTEST) tests/security -m 'long or not long'
 
-kills: $(READY) ## Two hundred kills of a server under load; every answer looked up afterwards (minutes)
+kills: $(READY) ## Six hundred kills of a server under load, on sound, full and read-only disks; every answer looked up afterwards (long)
 	@$(PYTEST) tests/e2e -m long -s
 
 mutation: $(READY) ## Mutants of the engine against the theorems (long)

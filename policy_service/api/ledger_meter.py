@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from policy_service.service.ports import CheckpointState
 from policy_service.service.recorder import SIZES, Recorder, RecorderReport
 from policy_service.service.services import Services
 
 
 class LedgerMeter(Collector):
-    """Records, writes and what failed, in this process; the age of its last checkpoint."""
+    """Records, writes and what failed, in this process; its checkpoints, and the age of the last."""
 
     def __init__(self) -> None:
         self.services: Services | None = None
@@ -23,12 +24,8 @@ class LedgerMeter(Collector):
             return
         yield from _written(self.services.recorder.report())
         yield from _state(self.services.recorder)
-        checkpoints = self.services.checkpoints
-        age = None if checkpoints is None else checkpoints.age_s()
-        if age is not None:
-            yield GaugeMetricFamily(
-                "policy_service_ledger_checkpoint_age_seconds", "Time since the last signed checkpoint.", value=age
-            )
+        if self.services.checkpoints is not None:
+            yield from _checkpoints(self.services.checkpoints)
 
 
 def _written(report: RecorderReport) -> Iterator[Metric]:
@@ -43,6 +40,23 @@ def _written(report: RecorderReport) -> Iterator[Metric]:
     buckets = [(str(float(size)), count) for size, count in zip(SIZES, report.sizes, strict=True)]
     sizes.add_metric([], [*buckets, ("+Inf", report.writes)], sum_value=report.records)
     yield sizes
+
+
+def _checkpoints(checkpoints: CheckpointState) -> Iterator[Metric]:
+    age = checkpoints.age_s()
+    if age is not None:
+        yield GaugeMetricFamily(
+            "policy_service_ledger_checkpoint_age_seconds", "Time since the last signed checkpoint.", value=age
+        )
+    report = checkpoints.report()
+    told = (
+        ("signed", "Checkpoints signed.", report.signed),
+        ("sign_failures", "Attempts to sign a checkpoint that gave none.", report.sign_failures),
+        ("delivered", "Checkpoints carried off to the sink.", report.delivered),
+        ("delivery_failures", "Attempts to carry a checkpoint off that failed.", report.delivery_failures),
+    )
+    for name, meaning, value in told:
+        yield CounterMetricFamily(f"policy_service_ledger_checkpoints_{name}", meaning, value=value)
 
 
 def _state(recorder: Recorder) -> Iterator[Metric]:

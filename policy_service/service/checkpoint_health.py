@@ -6,10 +6,9 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from policy_service.model.errors import PolicyServiceError, StoreError
 from policy_service.service.checkpoints import REFUSED
+from policy_service.service.ports import CheckpointReport
 
 FAILED: Final = "checkpoint_failed"
 UNCLOSED: Final = "ledger_shard_unclosed"
@@ -18,15 +17,6 @@ REPEAT_S: Final = 600.0
 """The same trouble is logged again after that long."""
 
 _LOG: Final = logging.getLogger(__name__)
-
-
-class CheckpointReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What was done so far, by this process."""
-
-    signed: int
-    sign_failures: int
-    delivered: int
-    delivery_failures: int
 
 
 class CheckpointHealth:

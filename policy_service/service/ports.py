@@ -180,6 +180,20 @@ class RecordLog(Protocol):
         ...
 
 
+class CheckpointReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done so far, by this process.
+
+    Args:
+        signed, sign_failures: checkpoints, and attempts that gave none.
+        delivered, delivery_failures: the same of carrying them off, where there is a sink.
+    """
+
+    signed: int = 0
+    sign_failures: int = 0
+    delivered: int = 0
+    delivery_failures: int = 0
+
+
 class CheckpointState(Protocol):
     """How the signing of checkpoints goes, for those who ask whether this process is well."""
 
@@ -193,4 +207,8 @@ class CheckpointState(Protocol):
 
     def warning(self) -> str | None:
         """A code for what somebody should look at; None where all is well."""
+        ...
+
+    def report(self) -> CheckpointReport:
+        """What was done so far."""
         ...

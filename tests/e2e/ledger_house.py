@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from tests.e2e.processes import Server, answer, command
 from tests.security.test_secrets import found_in
 
 CALLERS = 32
+Harm = Callable[[], contextlib.AbstractContextManager[object]]
+"""What comes over a ledger's folder, until the block ends."""
 STRANGE_KEY = format_api_key("psx", "Nobodys00000", "nobodysSecret000000000")
 
 
@@ -30,8 +34,8 @@ class House:
         self.keys: dict[str, str] = answer("init", "--demo", "--data-dir", data_dir)
         self.answered: Counter[str] = Counter()
 
-    def server(self) -> Server:
-        return Server(self.data_dir, POLICY_SERVICE_LEDGER_DURABILITY=self.durability)
+    def server(self, **more: str) -> Server:
+        return Server(self.data_dir, POLICY_SERVICE_LEDGER_DURABILITY=self.durability, **more)
 
     def requests(self) -> list[bytes]:
         """Allowed, denied, unknown; explained; in a batch."""
@@ -50,21 +54,29 @@ class House:
         """What must not be in the ledger in any form."""
         return [STRANGE_KEY, *(str(text) for name, text in self.keys.items() if name.endswith("_key"))]
 
-    def round(self, lasts_s: float) -> None:
-        """Serve, let callers ask, and kill the server after so many seconds, in the middle of it."""
+    def round(self, lasts_s: float, harm: Harm = contextlib.nullcontext, harmed_s: float = 0.0) -> Load:
+        """Serve, let callers ask, and kill the server after so many seconds, in the middle of it.
+
+        Args:
+            harm: comes over the ledger's folder after that, and is over once the server is dead.
+            harmed_s: how long the server is asked on in that state.
+        """
         server = self.server()
         load = Load(server.url, self.requests())
 
         async def scene() -> None:
             load.start(CALLERS)
             await asyncio.sleep(lasts_s)
-            killed = await asyncio.to_thread(server.stop, signal.SIGKILL)
-            assert killed == -signal.SIGKILL, server.text()
-            await load.ended()
+            with harm():
+                await asyncio.sleep(harmed_s)
+                killed = await asyncio.to_thread(server.stop, signal.SIGKILL)
+                assert killed == -signal.SIGKILL, server.text()
+                await load.ended()
 
         asyncio.run(scene())
-        assert set(load.statuses) <= {200}, load.statuses
+        assert set(load.statuses) <= ({200} if harmed_s == 0 else {200, 503}), load.statuses
         self.answered.update(load.answered)
+        return load
 
     def lines(self) -> list[bytes]:
         """Every whole line of every shard, sealed or not."""

@@ -1,43 +1,114 @@
 """`kill -9` at random moments under load: whatever was answered is in the ledger, once.
 
-The normal suite runs a few rounds; `pytest -m long tests/e2e/test_ledger_kill.py` two hundred.
+So it is where the disk is full or read-only when the kill comes.
+
+The normal suite runs a few rounds; `make kills` two hundred of each kind.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import re
 import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.ledger_house import CALLERS, House, check, check_verified
+from tests.e2e.ledger_house import CALLERS, Harm, House, check, check_verified
 from tests.e2e.loads import Load
+from tests.unit.ledger.disks import fill, open_files_can_be_refused, read_only, small_disk
 
+DISK = "256m"
+"""Room for the records of two hundred rounds, and for what they are compressed to."""
 LONGEST_S = 0.6
 """A round's load lasts up to so long: long enough for writes of every kind, short enough for many rounds."""
 
 
-def kill(data_dir: Path, durability: str, rounds: int) -> None:
-    """So many rounds on one data directory, looked at in the end and now and then."""
+def kill(house: House, rounds: int, harm: Callable[[random.Random], Harm] | None = None) -> None:
+    """So many rounds on one data directory, looked at in the end and now and then.
+
+    Args:
+        harm: what comes over the ledger's folder in mid-load, some moments before the kill; None: nothing.
+    """
     seed = time.time_ns()
     print(f"random.seed({seed})")  # noqa: T201 - shown where it fails
     chance = random.Random(seed)
-    house = House(data_dir, durability)
+    statuses: Counter[int] = Counter()
     for number in range(1, rounds + 1):
-        house.round(chance.uniform(0.05, LONGEST_S))
+        lasts_s = chance.uniform(0.05, LONGEST_S)
+        if harm is None:
+            load = house.round(lasts_s)
+        else:
+            load = house.round(lasts_s, harm(chance), chance.uniform(0.01, LONGEST_S))
+        statuses.update(load.statuses)
         if number % 20 == 0 or number == rounds:
             check(house)
             check_verified(house)
-    print(f"{rounds} rounds, {len(house.answered)} answered, {len(house.lines())} recorded")  # noqa: T201 - likewise
+    print(  # noqa: T201 - likewise
+        f"{rounds} rounds, {len(house.answered)} answered, {len(house.lines())} recorded, statuses {dict(statuses)}"
+    )
+    assert (statuses[503] > 0) == (harm is not None)
+
+
+def kill_on_a_full_disk(data_dir: Path, durability: str, rounds: int) -> None:
+    """The disk has room for some bytes more when it fills up: for a part of a group, or for nothing."""
+    house = House(data_dir, durability)
+    folder = data_dir / "ledger"
+
+    def full(chance: random.Random) -> Harm:
+        @contextlib.contextmanager
+        def filled() -> Iterator[None]:
+            ballast = fill(folder, leave=chance.choice((0, chance.randrange(1, 20_000))))
+            try:
+                yield
+            finally:
+                ballast.unlink()
+
+        return filled
+
+    with small_disk(folder, DISK):
+        kill(house, rounds, full)
+
+
+def kill_on_a_read_only_folder(data_dir: Path, durability: str, rounds: int) -> None:
+    """The folder, and the open segment where the file system can refuse that."""
+    house = House(data_dir, durability)
+    folder = data_dir / "ledger"
+    if not open_files_can_be_refused(folder):
+        pytest.skip("this file system takes writes to immutable files that were open before")
+    kill(house, rounds, lambda _: lambda: read_only(folder))
 
 
 @pytest.mark.parametrize(("durability", "rounds"), [("os", 3), ("fsync", 2)])
 def test_whatever_was_answered_is_recorded_once(tmp_path: Path, durability: str, rounds: int) -> None:
     """`kill -9` at a random moment under load from concurrent callers, a few times."""
-    kill(tmp_path / "data", durability, rounds)
+    kill(House(tmp_path / "data", durability), rounds)
+
+
+HARMED = pytest.mark.parametrize("harmed", [kill_on_a_full_disk, kill_on_a_read_only_folder])
+
+
+@HARMED
+@pytest.mark.parametrize(("durability", "rounds"), [("os", 2), ("fsync", 1)])
+def test_whatever_was_answered_is_recorded_once_on_a_disk_that_fails(
+    tmp_path: Path, harmed: Callable[[Path, str, int], None], durability: str, rounds: int
+) -> None:
+    """Killed while it refuses: the start after it, with the disk mended, finds every answer."""
+    harmed(tmp_path / "data", durability, rounds)
+
+
+@pytest.mark.long
+@HARMED
+@pytest.mark.parametrize(("durability", "rounds"), [("os", 100), ("fsync", 100)])
+def test_whatever_was_answered_is_recorded_once_on_a_disk_that_fails_in_two_hundred_rounds(
+    tmp_path: Path, harmed: Callable[[Path, str, int], None], durability: str, rounds: int
+) -> None:
+    """The same, often."""
+    harmed(tmp_path / "data", durability, rounds)
 
 
 @pytest.mark.long
@@ -46,7 +117,7 @@ def test_whatever_was_answered_is_recorded_once_in_two_hundred_rounds(
     tmp_path: Path, durability: str, rounds: int
 ) -> None:
     """The same, often."""
-    kill(tmp_path / "data", durability, rounds)
+    kill(House(tmp_path / "data", durability), rounds)
 
 
 @pytest.mark.parametrize("durability", ["os", "fsync"])

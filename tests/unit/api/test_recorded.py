@@ -19,6 +19,7 @@ from policy_service.ledger.codec import decode_record
 from policy_service.ledger.record import MAX_REQUEST_BYTES, DecisionRecord
 from policy_service.model.errors import StoreError
 from policy_service.service.groups import Held
+from policy_service.service.ports import CheckpointReport
 from policy_service.service.recorder import Recorder
 from tests.fakes import MemoryLog
 from tests.unit.api.desk import ADMIN_SCOPES, Desk, problem_code, question
@@ -33,6 +34,7 @@ class Checkpoints:
     age: float | None = None
     failure: StoreError | None = None
     soon: str | None = None
+    done = CheckpointReport(signed=7, sign_failures=1, delivered=5, delivery_failures=2)
 
     def age_s(self) -> float | None:
         return self.age
@@ -42,6 +44,9 @@ class Checkpoints:
 
     def warning(self) -> str | None:
         return self.soon
+
+    def report(self) -> CheckpointReport:
+        return self.done
 
 
 @pytest.fixture
@@ -194,4 +199,9 @@ def test_what_is_in_sight_is_told_early(desk: Desk, log: MemoryLog) -> None:
     desk.app.state.site.meters.ledger.services = services
     assert "checkpoint_age" not in desk.call("GET", "/metrics").text
     checkpoints.age = 12.5
-    assert "policy_service_ledger_checkpoint_age_seconds 12.5" in desk.call("GET", "/metrics").text
+    metrics = desk.call("GET", "/metrics").text
+    assert "policy_service_ledger_checkpoint_age_seconds 12.5" in metrics
+    assert "policy_service_ledger_checkpoints_signed_total 7.0" in metrics
+    assert "policy_service_ledger_checkpoints_sign_failures_total 1.0" in metrics
+    assert "policy_service_ledger_checkpoints_delivered_total 5.0" in metrics
+    assert "policy_service_ledger_checkpoints_delivery_failures_total 2.0" in metrics

@@ -6,7 +6,7 @@ import contextlib
 import os
 import resource
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,12 +35,56 @@ def remount(folder: Path, options: str) -> None:
 def fill(folder: Path, *, leave: int = 0) -> Path:
     """Take all the space that is left but for so many bytes; the file that holds it."""
     ballast = folder / "ballast"
-    with ballast.open("ab", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(b"x" * 4096)
+    with ballast.open("ab", buffering=0) as file:
+        for size in (1 << 20, 4096):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(b"x" * size)
     if leave:
         os.truncate(ballast, max(ballast.stat().st_size - leave, 0))
     return ballast
+
+
+def set_immutable(paths: Iterable[Path], *, immutable: bool = True) -> None:
+    """Have the system refuse every write to these files and folders, of root and through open descriptors too.
+
+    Skips where this user or this file system cannot.
+    """
+    flag = "+i" if immutable else "-i"
+    done = subprocess.run(["chattr", flag, *map(str, paths)], capture_output=True, text=True, check=False)
+    if done.returncode != 0 and immutable:
+        pytest.skip(f"files cannot be made immutable here: {done.stderr}")
+    assert done.returncode == 0, done.stderr
+
+
+@contextlib.contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """A folder and all of its files refuse every write, as a disk does that its system has turned read-only."""
+    kept = [folder, *folder.iterdir()]
+    try:
+        # The folder first: then no file can come that would be missed.
+        set_immutable([folder])
+        kept = [folder, *folder.iterdir()]
+        set_immutable(kept)
+        yield
+    finally:
+        set_immutable([path for path in kept if path.exists()], immutable=False)
+
+
+def open_files_can_be_refused(folder: Path) -> bool:
+    """Whether an immutable file refuses writes through a descriptor that was open before: ext4 does, tmpfs does not."""
+    probe = folder / "probe"
+    with probe.open("ab", buffering=0) as file:
+        set_immutable([probe])
+        try:
+            file.write(b"x")
+        except PermissionError:
+            return True
+        else:
+            return False
+        finally:
+            set_immutable([probe], immutable=False)
+            probe.unlink()
 
 
 @contextlib.contextmanager
