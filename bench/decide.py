@@ -38,7 +38,7 @@ from policy_service.model.facts import (
     User,
 )
 from policy_service.model.request import Credential, Request, ResourceRef
-from policy_service.service.credentials import Credentials
+from policy_service.service.deciding.credentials import Credentials
 from policy_service.service.peppers import Peppers
 
 NOW = 1_800_000_000_000_000_000

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from policy_service.cli.policy_tests import run_folder
-from policy_service.service.policy_folder import shipped_folder
+from policy_service.service.policies.policy_folder import shipped_folder
 
 CASES = 2000
 ROUNDS = 5

@@ -17,7 +17,7 @@ from policy_service.analysis.statements import builtin_invariants
 from policy_service.language.invariants import load_invariants
 from policy_service.language.load import load_policy
 from policy_service.language.policy import Policy
-from policy_service.service.policy_folder import read_folder
+from policy_service.service.policies.policy_folder import read_folder
 
 SHIPPED = Path(__file__).parents[1] / "policies"
 RULES = 1000

@@ -49,10 +49,10 @@ from policy_service.model.facts import (
     Workspace,
 )
 from policy_service.model.request import Credential, Request, ResourceRef
-from policy_service.service.callers import Caller
+from policy_service.service.auditing.replay import ReplayOptions, replay
+from policy_service.service.caller import Caller
 from policy_service.service.ports import Decided
-from policy_service.service.recording import line_of
-from policy_service.service.replay import ReplayOptions, replay
+from policy_service.service.recording.record_lines import line_of
 
 NOW = 1_800_000_000_000_000_000
 CALLER = Caller(actor="key:callerKey000", workspace="system", is_operator=True, key_id="callerKey000")

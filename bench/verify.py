@@ -20,8 +20,8 @@ from policy_service.ledger.keys import load_verifiers
 from policy_service.ledger.layout import Segment
 from policy_service.ledger.merkle import Tree, leaf_hashes
 from policy_service.ledger.verify import Verified
-from policy_service.service.archive import StoreArchive
-from policy_service.service.audit import audit
+from policy_service.service.auditing.archive import StoreArchive
+from policy_service.service.auditing.audit import audit
 from tests.ledger_houses import LedgerHouse
 
 WANTED = 500_000

@@ -22,30 +22,31 @@ from policy_service.cli.main import run
 from policy_service.model.decision import Explanation
 from policy_service.model.errors import StoreError, UsageError
 from policy_service.service.administration import Administration
-from policy_service.service.bundles import Bundles
-from policy_service.service.callers import Gate, local_caller
-from policy_service.service.checkpoint_health import CheckpointHealth
+from policy_service.service.auditing.decision_log import DecisionLog
+from policy_service.service.caller import local_caller
 from policy_service.service.clock import SystemClock, elapsed_s
-from policy_service.service.credentials import Credentials
-from policy_service.service.decision_log import DecisionLog
-from policy_service.service.decisions import Answered, Decisions
-from policy_service.service.follower import Follower
+from policy_service.service.deciding.credentials import Credentials
+from policy_service.service.deciding.decisions import Answered, Decisions
+from policy_service.service.deciding.gate import Gate
+from policy_service.service.deciding.key_uses import KeyUses
+from policy_service.service.deciding.shadow import Shadow
+from policy_service.service.following.follower import Follower
+from policy_service.service.following.replica import DIVERGED, Replica
 from policy_service.service.identifiers import RandomIds
-from policy_service.service.key_uses import KeyUses
 from policy_service.service.peppers import Peppers
-from policy_service.service.policy_folder import read_folder, shipped_folder
+from policy_service.service.policies.bundles import Bundles
+from policy_service.service.policies.policy_folder import read_folder, shipped_folder
 from policy_service.service.ports import FactStore
-from policy_service.service.recorder import Recorder
-from policy_service.service.replica import DIVERGED, Replica
+from policy_service.service.recording.checkpoint_health import CheckpointHealth
+from policy_service.service.recording.recorder import Recorder
+from policy_service.service.recording.shards import Shards
+from policy_service.service.recording.sinks import NullSink
 from policy_service.service.services import Services
 from policy_service.service.setup import Initialized, Setup
-from policy_service.service.shadow import Shadow
-from policy_service.service.shards import Shards
-from policy_service.service.sinks import NullSink
 from policy_service.settings import Settings
 
 if TYPE_CHECKING:
-    from policy_service.service.open_ledger import LedgerPlan
+    from policy_service.service.recording.open_ledger import LedgerPlan
     from policy_service.store import Store
 
 PRIVATE: Final = 0o077
@@ -183,7 +184,7 @@ def ledger(settings: Settings, built: Services) -> Iterator[None]:
     if built.recorder is None:
         yield
         return
-    from policy_service.service.open_ledger import Ledger
+    from policy_service.service.recording.open_ledger import Ledger
 
     health = built.checkpoints
     assert isinstance(health, CheckpointHealth)  # `build` made it
@@ -197,8 +198,8 @@ def ledger(settings: Settings, built: Services) -> Iterator[None]:
 
 def _ledger_plan(settings: Settings) -> LedgerPlan:
     from policy_service.ledger.shard import Limits
-    from policy_service.service.checkpoint_sinks import checkpoint_sink
-    from policy_service.service.open_ledger import LedgerPlan
+    from policy_service.service.recording.checkpoint_sinks import checkpoint_sink
+    from policy_service.service.recording.open_ledger import LedgerPlan
 
     sink = settings.checkpoint_sink
     return LedgerPlan(

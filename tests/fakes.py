@@ -13,7 +13,7 @@ from policy_service.model.change_query import ChangeQuery, ChangesFound
 from policy_service.model.changes import GENESIS_HASH, Change, ChangeDraft, Effect, chain
 from policy_service.model.errors import StoreError
 from policy_service.model.facts import ENTITIES, Fact, Key
-from policy_service.service.groups import Group
+from policy_service.service.recording.groups import Group
 
 F = TypeVar("F", bound=Fact)
 T = TypeVar("T")

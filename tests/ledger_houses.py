@@ -22,9 +22,9 @@ from policy_service.ledger.record import DecisionRecord, RecordedCredential, Rec
 from policy_service.ledger.sealing import seal
 from policy_service.ledger.shard_facts import shards_then
 from policy_service.model.facts import LedgerShard
-from policy_service.service.callers import local_caller
+from policy_service.service.caller import local_caller
 from policy_service.service.identifiers import RandomIds
-from policy_service.service.shards import Shards
+from policy_service.service.recording.shards import Shards
 from policy_service.settings import Settings
 from policy_service.store import Store
 from tests.fakes import START, FakeClock

@@ -15,7 +15,7 @@ from bench.workloads import NOW, World, snapshot_of
 from policy_service.engine.decide import decide
 from policy_service.engine.snapshot import Snapshot
 from policy_service.model.request import Request
-from policy_service.service.credentials import Credentials
+from policy_service.service.deciding.credentials import Credentials
 from policy_service.service.peppers import Peppers
 from tests.worlds import program_of
 

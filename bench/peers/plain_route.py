@@ -25,7 +25,7 @@ from bench.workloads import NOW, World
 from policy_service.engine.decide import decide
 from policy_service.engine.snapshot import Snapshot
 from policy_service.model.request import Request, ResourceRef
-from policy_service.service.credentials import Credentials
+from policy_service.service.deciding.credentials import Credentials
 
 CALLER: Final = "psx_the-plain-route-has-one-caller"
 _NO_TELEMETRY: Final[Any] = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)

@@ -23,7 +23,7 @@ from policy_service.api.tracing import Tracing
 from policy_service.api.trouble import Bugs, Heads, http_problem
 from policy_service.model.errors import StoreError
 from policy_service.model.names import SYSTEM_WORKSPACE
-from policy_service.service.callers import Caller
+from policy_service.service.caller import Caller
 from policy_service.service.services import Services
 
 _LOG: Final = logging.getLogger(__name__)

@@ -27,11 +27,11 @@ from policy_service.model.errors import PolicyServiceError, RequestError, StoreE
 from policy_service.model.instants import format_rfc3339
 from policy_service.model.names import DECISIONS_EVALUATE, DECISIONS_EXPLAIN, split_resource
 from policy_service.model.request import ResourceRef
-from policy_service.service.callers import Caller
-from policy_service.service.decisions import Answered, Ask, Decisions
-from policy_service.service.follower import Follower
-from policy_service.service.groups import Held
-from policy_service.service.replica import Replica, refuse_unknown_revision, stale
+from policy_service.service.caller import Caller
+from policy_service.service.deciding.decisions import Answered, Ask, Decisions
+from policy_service.service.following.follower import Follower
+from policy_service.service.following.replica import Replica, refuse_unknown_revision, stale
+from policy_service.service.recording.groups import Held
 from policy_service.service.services import Services
 
 DECIDE: Final = "decide"

@@ -14,11 +14,11 @@ from policy_service.api.json_reader import Exempt
 from policy_service.model.facts import Fact
 from policy_service.model.names import ADMIN_ORGANIZATION, KEYS_OWN
 from policy_service.service.administration import Administration, Found, Page, Written
-from policy_service.service.bundles import Bundles
-from policy_service.service.callers import Caller
-from policy_service.service.decision_log import DecisionLog
+from policy_service.service.auditing.decision_log import DecisionLog
+from policy_service.service.caller import Caller
+from policy_service.service.deciding.shadow import Shadow
+from policy_service.service.policies.bundles import Bundles
 from policy_service.service.preconditions import fact_tag
-from policy_service.service.shadow import Shadow
 
 LISTING: Final = ("limit", "cursor")
 FORCE: Final = ("force",)

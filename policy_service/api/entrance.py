@@ -17,8 +17,9 @@ import msgspec
 from policy_service.api.incoming import Incoming
 from policy_service.model.address import Network, address_point
 from policy_service.model.errors import RequestError, StoreError
-from policy_service.service.callers import Caller, Gate
-from policy_service.service.replica import Replica
+from policy_service.service.caller import Caller
+from policy_service.service.deciding.gate import Gate
+from policy_service.service.following.replica import Replica
 
 DEFAULT_LEGACY_HEADER: Final = "X-Planasonix-Api-Key"
 DEPRECATED_SINCE: Final = datetime(2026, 11, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from policy_service.service.ports import CheckpointState
-from policy_service.service.recorder import SIZES, Recorder, RecorderReport
+from policy_service.service.recording.recorder import SIZES, Recorder, RecorderReport
 from policy_service.service.services import Services
 
 

@@ -16,7 +16,7 @@ from policy_service.api.json_reader import read_json
 from policy_service.api.replies import Reply, json_reply, unchanged_reply
 from policy_service.api.validation import validate
 from policy_service.model.errors import StoreError
-from policy_service.service.callers import Caller, target_workspace
+from policy_service.service.caller import Caller, target_workspace
 from policy_service.service.services import Services
 
 READERS: Final = 4

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from policy_service.service.shadow import Shadow
+from policy_service.service.deciding.shadow import Shadow
 
 
 class ShadowMeter(Collector):

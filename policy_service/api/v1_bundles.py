@@ -12,9 +12,9 @@ from policy_service.api.endpoints import Call, Outcome
 from policy_service.api.incoming import BATCH_LIMIT
 from policy_service.model.errors import PolicyErrors, RequestError
 from policy_service.model.facts import Bundle
-from policy_service.service.bundles import operator_only
+from policy_service.service.deciding.shadow import ShadowReport
+from policy_service.service.policies.bundles import operator_only
 from policy_service.service.results import Found
-from policy_service.service.shadow import ShadowReport
 
 FILES_LIMIT: Final = BATCH_LIMIT
 MAX_DIAGNOSTICS: Final = 100

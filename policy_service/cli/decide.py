@@ -21,8 +21,8 @@ from policy_service.model.errors import PolicyErrors, UsageError
 from policy_service.model.instants import format_rfc3339, parse_rfc3339
 from policy_service.model.names import split_resource
 from policy_service.model.request import UNKNOWN, Credential, Request, ResourceRef
-from policy_service.service.policy_folder import load_folder
-from policy_service.service.rehearsal import rehearse_policy
+from policy_service.service.policies.policy_folder import load_folder
+from policy_service.service.policies.rehearsal import rehearse_policy
 from policy_service.service.services import Services
 from policy_service.settings import load_settings
 

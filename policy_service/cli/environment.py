@@ -12,7 +12,7 @@ import msgspec
 
 from policy_service.cli.screen import Screen
 from policy_service.model.decision import Explanation
-from policy_service.service.callers import Caller
+from policy_service.service.caller import Caller
 from policy_service.service.ports import FactStore
 from policy_service.service.services import Services
 from policy_service.service.setup import Initialized

@@ -11,7 +11,7 @@ from policy_service.cli.ledger_options import PublicKey, verifiers
 from policy_service.cli.options import AsJson, DataDir
 from policy_service.ledger.evidence import Vouched
 from policy_service.model.instants import format_rfc3339
-from policy_service.service.proving import latest_checkpoints
+from policy_service.service.auditing.proving import latest_checkpoints
 from policy_service.settings import load_settings
 
 NO = 1

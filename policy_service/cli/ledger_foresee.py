@@ -13,8 +13,8 @@ from policy_service.cli.screen import Screen
 from policy_service.model.decision import Explanation
 from policy_service.model.errors import UsageError
 from policy_service.model.instants import NS_PER_S, format_rfc3339
-from policy_service.service.foresee import FLIPS, Example, FlipGroup, Foreseen
-from policy_service.service.least_privilege import LeastPrivilege, new_key_body
+from policy_service.service.auditing.foresee import FLIPS, Example, FlipGroup, Foreseen
+from policy_service.service.auditing.least_privilege import LeastPrivilege, new_key_body
 
 FailOn = Annotated[
     str | None,

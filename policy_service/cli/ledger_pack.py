@@ -10,8 +10,8 @@ import typer
 
 from policy_service.cli.environment import Session
 from policy_service.cli.options import AsJson, DataDir
-from policy_service.service.archive import StoreArchive
-from policy_service.service.replay_pack import Packed, write_pack
+from policy_service.service.auditing.archive import StoreArchive
+from policy_service.service.auditing.replay_pack import Packed, write_pack
 from policy_service.settings import load_settings
 
 

@@ -16,7 +16,7 @@ from policy_service.ledger.notes import FormatError
 from policy_service.ledger.proof import Proven, verify_proof
 from policy_service.model.errors import UsageError
 from policy_service.model.instants import format_rfc3339
-from policy_service.service.proving import ProofError, prove
+from policy_service.service.auditing.proving import ProofError, prove
 from policy_service.settings import load_settings
 
 NO = 1

@@ -19,15 +19,15 @@ from policy_service.language.load import load_policy
 from policy_service.ledger.query import Wanted, finder
 from policy_service.ledger.reader import Source, sources
 from policy_service.model.errors import UsageError
-from policy_service.service.archive import Archive, StoreArchive
-from policy_service.service.foresee import Foreseen, Scenario, foresee
-from policy_service.service.hypotheses import Edit, without_key, without_member
-from policy_service.service.least_privilege import LeastPrivilege, least_privilege
-from policy_service.service.policy_folder import read_folder
-from policy_service.service.record_order import LineFilter
-from policy_service.service.replay import ReplayOptions, replay
-from policy_service.service.replay_pack import PackArchive
-from policy_service.service.replay_report import SHOWN, ReplayReport
+from policy_service.service.auditing.archive import Archive, StoreArchive
+from policy_service.service.auditing.foresee import Foreseen, Scenario, foresee
+from policy_service.service.auditing.hypotheses import Edit, without_key, without_member
+from policy_service.service.auditing.least_privilege import LeastPrivilege, least_privilege
+from policy_service.service.auditing.record_order import LineFilter
+from policy_service.service.auditing.replay import ReplayOptions, replay
+from policy_service.service.auditing.replay_pack import PackArchive
+from policy_service.service.auditing.replay_report import SHOWN, ReplayReport
+from policy_service.service.policies.policy_folder import read_folder
 from policy_service.settings import Settings, load_settings
 
 NO = 1

@@ -8,7 +8,7 @@ import msgspec
 
 from policy_service.cli.screen import Screen
 from policy_service.model.instants import NS_PER_S, format_rfc3339
-from policy_service.service.replay_report import Difference, Finding, ReplayReport
+from policy_service.service.auditing.replay_report import Difference, Finding, ReplayReport
 
 _SAID = {
     "torn_line": "a line that was never finished, nor answered",

@@ -9,7 +9,7 @@ import msgspec
 from policy_service.cli.nouns import to_the_second
 from policy_service.cli.screen import Screen
 from policy_service.model.instants import MAX_NS, MIN_NS, format_rfc3339
-from policy_service.service.receipts import DecisionAfter, RevocationReport
+from policy_service.service.auditing.receipts import DecisionAfter, RevocationReport
 
 _COLUMNS: Final = ("decided at", "after", "decision", "reason", "revision", "caller", "id", "verdict")
 _TABLED: Final = 50

@@ -20,10 +20,10 @@ from policy_service.ledger.reader import sources
 from policy_service.ledger.verify import Verified
 from policy_service.model.errors import UsageError
 from policy_service.model.instants import NS_PER_S
-from policy_service.service.archive import Archive, StoreArchive
-from policy_service.service.audit import audit
-from policy_service.service.proving import kept_checkpoints
-from policy_service.service.receipts import RevocationReport, check_revocation, read_receipt
+from policy_service.service.auditing.archive import Archive, StoreArchive
+from policy_service.service.auditing.audit import audit
+from policy_service.service.auditing.proving import kept_checkpoints
+from policy_service.service.auditing.receipts import RevocationReport, check_revocation, read_receipt
 from policy_service.settings import Settings, load_settings
 
 NO = 1

@@ -24,7 +24,7 @@ from policy_service.language.memory import Memory
 from policy_service.language.policy import Policy
 from policy_service.language.schema import schemas
 from policy_service.model.errors import PolicyErrors
-from policy_service.service.policy_folder import load_folder, shipped_folder
+from policy_service.service.policies.policy_folder import load_folder, shipped_folder
 
 app = noun("Rule files: check them, see what they mean.")
 DEFAULT_FOLDER: Final = Path("policies")

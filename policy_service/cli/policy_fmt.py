@@ -11,7 +11,7 @@ from policy_service.cli.options import AsJson, PolicyFolder
 from policy_service.cli.policy import chosen_folder
 from policy_service.cli.report import count, diagnostics_document, located
 from policy_service.cli.screen import Screen
-from policy_service.service.policy_layout import LaidOut, lay_out_folder
+from policy_service.service.policies.policy_layout import LaidOut, lay_out_folder
 
 Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 if a file is laid out otherwise.")]
 

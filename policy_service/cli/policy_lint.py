@@ -12,7 +12,7 @@ from policy_service.cli.options import AsJson, DiagnosticFormat, PolicyFolder
 from policy_service.cli.policy import chosen_folder
 from policy_service.cli.report import count, diagnostics_document, located
 from policy_service.cli.screen import Screen
-from policy_service.service.policy_lint import Linted, lint_folder
+from policy_service.service.policies.policy_lint import Linted, lint_folder
 
 Fix = Annotated[bool, typer.Option("--fix", help="Mend what can be mended without changing a decision.")]
 

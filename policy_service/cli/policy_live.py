@@ -22,7 +22,7 @@ from policy_service.cli.policy_store import activations, publish, short, switch,
 from policy_service.cli.policy_tests import run_tests
 from policy_service.language.load import load_policy
 from policy_service.model.errors import UsageError
-from policy_service.service.policy_folder import read_folder
+from policy_service.service.policies.policy_folder import read_folder
 
 Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Why; stands in the changes.")]
 Force = Annotated[bool, typer.Option("--force", help="Even if it ends your own access.")]

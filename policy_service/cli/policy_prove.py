@@ -21,7 +21,7 @@ from policy_service.language.invariants import load_invariants
 from policy_service.language.load import load
 from policy_service.model.errors import PolicyErrors
 from policy_service.model.spans import Diagnostic
-from policy_service.service.policy_folder import read_folder
+from policy_service.service.policies.policy_folder import read_folder
 
 if TYPE_CHECKING:
     from policy_service.analysis.prove import Finding

@@ -14,7 +14,7 @@ from policy_service.cli.policy_store import publish, short
 from policy_service.cli.screen import Screen
 from policy_service.language.load import load_policy
 from policy_service.model.errors import UsageError
-from policy_service.service.policy_folder import read_folder
+from policy_service.service.policies.policy_folder import read_folder
 
 
 def shadow(

@@ -12,7 +12,7 @@ from policy_service.cli.environment import Session
 from policy_service.cli.policy import chosen_folder
 from policy_service.cli.policy_store import PREFIX, stored_files
 from policy_service.model.errors import UsageError
-from policy_service.service.policy_folder import SUFFIXES, read_folder
+from policy_service.service.policies.policy_folder import SUFFIXES, read_folder
 
 _GIT: Final = "git:"
 

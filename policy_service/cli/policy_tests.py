@@ -23,7 +23,7 @@ from policy_service.cli.watch import watch_folder
 from policy_service.engine.link import compile_policy
 from policy_service.language.suite.suite import SuiteTest
 from policy_service.model.errors import UsageError
-from policy_service.service.policy_suite import FolderSuite, read_suite
+from policy_service.service.policies.policy_suite import FolderSuite, read_suite
 
 Watch = Annotated[bool, typer.Option("--watch", help="Run again at every save, until Ctrl-C.")]
 Keyword = Annotated[str | None, typer.Option("-k", metavar="TEXT", help="Only tests whose file or name holds this.")]

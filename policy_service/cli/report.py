@@ -13,7 +13,7 @@ from policy_service.cli.screen import Screen
 from policy_service.language.memory import Memory
 from policy_service.language.policy import Policy
 from policy_service.model.spans import Diagnostic
-from policy_service.service.policy_folder import load_folder
+from policy_service.service.policies.policy_folder import load_folder
 
 
 class Checked(msgspec.Struct, frozen=True):

@@ -13,8 +13,8 @@ from policy_service.cli.hangup import reload_on_hangup
 from policy_service.cli.options import DataDir, Port
 from policy_service.cli.screen import Screen
 from policy_service.model.errors import UsageError
-from policy_service.service.callers import Caller
-from policy_service.service.folder_watch import FolderWatch
+from policy_service.service.caller import Caller
+from policy_service.service.policies.folder_watch import FolderWatch
 from policy_service.service.services import Services
 from policy_service.settings import load_settings
 

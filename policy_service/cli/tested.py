@@ -12,7 +12,7 @@ from policy_service.cli.coverage_text import coverage_document
 from policy_service.cli.report import diagnostics_document
 from policy_service.language.suite.suite import Expected
 from policy_service.model.decision import Decision
-from policy_service.service.policy_suite import FolderSuite
+from policy_service.service.policies.policy_suite import FolderSuite
 
 
 class Tested(msgspec.Struct, frozen=True):

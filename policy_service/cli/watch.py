@@ -8,7 +8,7 @@ from typing import Final
 
 from policy_service.cli.screen import Screen
 from policy_service.model.errors import UsageError
-from policy_service.service.policy_folder import State, folder_state
+from policy_service.service.policies.policy_folder import State, folder_state
 
 INTERVAL_S: Final = 0.05
 

@@ -27,7 +27,7 @@ from policy_service.model.facts import (
     Team,
     User,
 )
-from policy_service.service.callers import Caller
+from policy_service.service.caller import Caller
 from policy_service.service.ports import FactReader
 
 F = TypeVar("F", bound=Fact)

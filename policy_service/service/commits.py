@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from policy_service.model.changes import ChangeDraft
 from policy_service.model.facts import Fact
-from policy_service.service.callers import Caller
+from policy_service.service.caller import Caller
 from policy_service.service.ports import FactReader, FactStore
 from policy_service.service.results import Planned, Written
 

@@ -14,8 +14,8 @@ from policy_service.model.decision import Decision
 from policy_service.model.errors import StoreError
 from policy_service.model.facts import Fact, Key
 from policy_service.model.request import Request
-from policy_service.service.callers import Caller
-from policy_service.service.groups import Group
+from policy_service.service.caller import Caller
+from policy_service.service.recording.groups import Group
 
 F = TypeVar("F", bound=Fact)
 T = TypeVar("T")

@@ -5,19 +5,19 @@ from __future__ import annotations
 import msgspec
 
 from policy_service.service.administration import Administration
-from policy_service.service.bundles import Bundles
-from policy_service.service.callers import Gate
-from policy_service.service.credentials import Credentials
-from policy_service.service.decision_log import DecisionLog
-from policy_service.service.decisions import Decisions
-from policy_service.service.folder_watch import FolderWatch
-from policy_service.service.follower import Follower
-from policy_service.service.key_uses import KeyUses
+from policy_service.service.auditing.decision_log import DecisionLog
+from policy_service.service.deciding.credentials import Credentials
+from policy_service.service.deciding.decisions import Decisions
+from policy_service.service.deciding.gate import Gate
+from policy_service.service.deciding.key_uses import KeyUses
+from policy_service.service.deciding.shadow import Shadow
+from policy_service.service.following.follower import Follower
+from policy_service.service.following.replica import Replica
 from policy_service.service.peppers import Peppers
+from policy_service.service.policies.bundles import Bundles
+from policy_service.service.policies.folder_watch import FolderWatch
 from policy_service.service.ports import CheckpointState, Clock, FactStore
-from policy_service.service.recorder import Recorder
-from policy_service.service.replica import Replica
-from policy_service.service.shadow import Shadow
+from policy_service.service.recording.recorder import Recorder
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):

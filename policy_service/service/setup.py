@@ -17,9 +17,9 @@ from policy_service.model.names import (
     SYSTEM_WORKSPACE,
 )
 from policy_service.service.administration import Administration, NewKey
-from policy_service.service.bundles import Bundles
-from policy_service.service.callers import Caller
+from policy_service.service.caller import Caller
 from policy_service.service.discreet import Discreet
+from policy_service.service.policies.bundles import Bundles
 from policy_service.service.ports import FactStore
 
 DEMO: Final = "demo"

@@ -18,16 +18,16 @@ from policy_service.model.canonical import canonical_text
 from policy_service.model.changes import ChangeDraft
 from policy_service.model.facts import ActiveBundle, ApiKey, Bundle, Fact, SecretSlot, ServicePrincipal, Workspace
 from policy_service.service.administration import Administration
-from policy_service.service.bundles import Bundles
-from policy_service.service.callers import Gate
-from policy_service.service.credentials import Credentials
-from policy_service.service.decision_log import DecisionLog
-from policy_service.service.decisions import Decisions
+from policy_service.service.auditing.decision_log import DecisionLog
+from policy_service.service.deciding.credentials import Credentials
+from policy_service.service.deciding.decisions import Decisions
+from policy_service.service.deciding.gate import Gate
+from policy_service.service.deciding.key_uses import KeyUses
 from policy_service.service.effects import put
-from policy_service.service.follower import Follower
-from policy_service.service.key_uses import KeyUses
+from policy_service.service.following.follower import Follower
+from policy_service.service.following.replica import Replica
 from policy_service.service.peppers import Peppers
-from policy_service.service.replica import Replica
+from policy_service.service.policies.bundles import Bundles
 from policy_service.service.services import Services
 from policy_service.store.migrate import migrate
 from policy_service.store.store import Store

@@ -9,7 +9,7 @@ import pytest
 from policy_service.model.errors import RequestError
 from policy_service.model.facts import AllowlistEntry, Membership, RoleBinding
 from policy_service.service.administration import NewKey
-from policy_service.service.policy_folder import read_folder, shipped_folder
+from policy_service.service.policies.policy_folder import read_folder, shipped_folder
 from policy_service.store import Store
 from tests.unit.service.house import OPERATOR, House, ask
 

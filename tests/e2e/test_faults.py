@@ -22,9 +22,9 @@ import pytest
 from sqlalchemy import create_engine, event, make_url, text
 
 from policy_service.model.changes import GENESIS_HASH
-from policy_service.service.bundles import Bundles
 from policy_service.service.clock import SystemClock
-from policy_service.service.replica import Replica
+from policy_service.service.following.replica import Replica
+from policy_service.service.policies.bundles import Bundles
 from policy_service.store import Store
 from tests.databases import run_sql
 from tests.e2e.processes import Server, answer, command

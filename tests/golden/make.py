@@ -31,10 +31,10 @@ from policy_service.model.facts import (
     Workspace,
 )
 from policy_service.model.request import MALFORMED, MISSING, UNKNOWN, Credential, Request, ResourceRef
-from policy_service.service.callers import Caller, local_caller
+from policy_service.service.auditing.replay_pack import write_pack
+from policy_service.service.caller import Caller, local_caller
 from policy_service.service.ports import Decided
-from policy_service.service.recording import line_of
-from policy_service.service.replay_pack import write_pack
+from policy_service.service.recording.record_lines import line_of
 from tests.worlds import Feed, Programs, activation, program_of
 
 FOLDER: Final = Path(__file__).parent / f"semantics-{SEMANTICS}"

@@ -12,8 +12,8 @@ from policy_service.ledger.reader import sources
 from policy_service.ledger.record import DecisionRecord
 from policy_service.model.decision import SEMANTICS
 from policy_service.model.reasons import REASONS
-from policy_service.service.replay import replay
-from policy_service.service.replay_pack import PackArchive
+from policy_service.service.auditing.replay import replay
+from policy_service.service.auditing.replay_pack import PackArchive
 
 FOLDERS = sorted(Path(__file__).parent.glob("semantics-*"))
 

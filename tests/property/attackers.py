@@ -18,7 +18,7 @@ from policy_service.model.facts import ApiKey, RoleBinding
 from policy_service.model.names import ADMIN_ORGANIZATION, KEYS_OWN, OWN_SCOPES
 from policy_service.model.request import Credential, Request, ResourceRef
 from policy_service.service.administration import IssuedKey, NewKey
-from policy_service.service.callers import Caller, target_workspace
+from policy_service.service.caller import Caller, target_workspace
 from policy_service.service.effects import put
 from tests.unit.service.house import OPERATOR, House
 

@@ -21,8 +21,8 @@ from policy_service.ledger.keys import load_verifiers
 from policy_service.ledger.layout import Segment, contents
 from policy_service.ledger.notes import Signer, parse_note, sign_note
 from policy_service.ledger.verify import Verified
-from policy_service.service.archive import StoreArchive
-from policy_service.service.audit import audit
+from policy_service.service.auditing.archive import StoreArchive
+from policy_service.service.auditing.audit import audit
 from tests.ledger_houses import LedgerHouse, filled
 
 EXAMPLES = settings(max_examples=40, deadline=None)

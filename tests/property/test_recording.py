@@ -13,9 +13,9 @@ from policy_service.ledger.codec import decode_record, encode_record
 from policy_service.ledger.record import DecisionRecord, RecordedFacts, differences, replayed_request
 from policy_service.model.decision import Decision
 from policy_service.model.request import Credential, Request
-from policy_service.service.callers import local_caller
+from policy_service.service.caller import local_caller
 from policy_service.service.ports import Decided
-from policy_service.service.recording import line_of, record_of
+from policy_service.service.recording.record_lines import line_of, record_of
 from tests.property.records import claims, maybe
 from tests.property.strategies import Case, cases
 from tests.worlds import program_of, snapshot_of

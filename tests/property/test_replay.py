@@ -21,11 +21,11 @@ from policy_service.ledger.reader import sources
 from policy_service.ledger.record import DecisionRecord, RecordedRequest, request_of
 from policy_service.model.changes import Change
 from policy_service.model.request import Request
-from policy_service.service.callers import Caller
+from policy_service.service.auditing.replay import ReplayOptions, replay
+from policy_service.service.auditing.replay_report import ReplayReport
+from policy_service.service.caller import Caller
 from policy_service.service.ports import Decided
-from policy_service.service.recording import line_of, recorded_request
-from policy_service.service.replay import ReplayOptions, replay
-from policy_service.service.replay_report import ReplayReport
+from policy_service.service.recording.record_lines import line_of, recorded_request
 from tests.property.drawing import pick
 from tests.property.strategies import NOW, Case, cases, draw_request, draw_workspace, draw_world
 from tests.worlds import Feed, Programs, activation, program_of

@@ -8,7 +8,7 @@ from policy_service.model.address import parse_network
 from policy_service.model.errors import RequestError
 from policy_service.model.facts import AllowlistEntry, IpAllowlist
 from policy_service.service.administration.desk import Desk, existing_workspace
-from policy_service.service.callers import Caller
+from policy_service.service.caller import Caller
 from policy_service.service.checks import check_text, shown
 from policy_service.service.effects import draft, put, same
 from policy_service.service.ports import FactReader

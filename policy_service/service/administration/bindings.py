@@ -9,7 +9,7 @@ from policy_service.model.errors import RequestError
 from policy_service.model.facts import Resource, RoleBinding, Team, User
 from policy_service.model.names import NAME, RESOURCE_ID
 from policy_service.service.administration.desk import Desk, existing, existing_workspace
-from policy_service.service.callers import Caller
+from policy_service.service.caller import Caller
 from policy_service.service.checks import check_id, near
 from policy_service.service.effects import draft, put, remove
 from policy_service.service.ports import FactReader

@@ -17,7 +17,7 @@ from policy_service.service.administration.paging import (
     decode_cursor,
     encode_cursor,
 )
-from policy_service.service.callers import Caller
+from policy_service.service.caller import Caller
 from policy_service.service.checks import check_text
 from policy_service.service.results import Page
 

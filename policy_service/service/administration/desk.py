@@ -12,12 +12,12 @@ from policy_service.model.errors import RequestError, StoreError
 from policy_service.model.facts import ActiveBundle, Fact, Key, ServicePrincipal, User, Workspace
 from policy_service.service.access import refuse_lock_out
 from policy_service.service.administration.paging import DEFAULT_LIMIT, check_limit, decode_cursor, encode_cursor
-from policy_service.service.bundles import Bundles
-from policy_service.service.callers import Caller
+from policy_service.service.caller import Caller
 from policy_service.service.checks import check_id
 from policy_service.service.commits import commit
-from policy_service.service.key_uses import KeyUses
+from policy_service.service.deciding.key_uses import KeyUses
 from policy_service.service.peppers import Peppers
+from policy_service.service.policies.bundles import Bundles
 from policy_service.service.ports import Clock, FactReader, FactStore, IdSource
 from policy_service.service.preconditions import Precondition
 from policy_service.service.results import Found, Page, Planned, Written

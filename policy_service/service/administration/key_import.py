@@ -15,7 +15,7 @@ from policy_service.model.errors import RequestError
 from policy_service.model.facts import ApiKey, SecretSlot, ServicePrincipal, User
 from policy_service.service.administration.desk import existing_workspace
 from policy_service.service.administration.keys import KeyAdministration, NewKey, describe_key
-from policy_service.service.callers import Caller
+from policy_service.service.caller import Caller
 from policy_service.service.checks import shown
 from policy_service.service.discreet import Discreet
 from policy_service.service.effects import put

@@ -18,12 +18,12 @@ from policy_service.service.administration.desk import Desk, existing_workspace
 from policy_service.service.administration.key_state import SeenKey, seen_key
 from policy_service.service.administration.own_keys import own_only, own_principal, refuse_beyond, refuse_others
 from policy_service.service.administration.secrets import grace_ns, rotated
-from policy_service.service.callers import Caller
+from policy_service.service.auditing.receipts import RevocationReceipt, receipt_of
+from policy_service.service.caller import Caller
 from policy_service.service.checks import check_id, check_labels, check_text, near, shown
 from policy_service.service.discreet import Discreet
 from policy_service.service.effects import draft, put
 from policy_service.service.ports import FactReader
-from policy_service.service.receipts import RevocationReceipt, receipt_of
 from policy_service.service.results import Found, Page, Planned, Written
 
 MAX_SCOPES = 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 from policy_service.model.facts import Membership, Team, User
 from policy_service.service.administration.desk import Desk, existing, page
 from policy_service.service.administration.paging import DEFAULT_LIMIT, check_limit, decode_cursor
-from policy_service.service.callers import Caller
+from policy_service.service.caller import Caller
 from policy_service.service.checks import check_id
 from policy_service.service.effects import draft, put, remove
 from policy_service.service.ports import FactReader

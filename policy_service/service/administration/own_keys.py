@@ -16,7 +16,7 @@ from policy_service.model.facts import ApiKey, PrincipalKind
 from policy_service.model.instants import format_rfc3339
 from policy_service.model.names import KEYS_OWN
 from policy_service.service.access import effective_scopes, may_use
-from policy_service.service.callers import Caller
+from policy_service.service.caller import Caller
 from policy_service.service.checks import shown
 from policy_service.service.ports import FactReader
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from policy_service.model.facts import ServicePrincipal
 from policy_service.service.administration.desk import Desk, existing
 from policy_service.service.administration.principals import cleared_owner, plan_principal, revoked_keys
-from policy_service.service.callers import Caller
+from policy_service.service.caller import Caller
 from policy_service.service.checks import check_id, check_text
 from policy_service.service.effects import draft, remove
 from policy_service.service.ports import FactReader

@@ -9,7 +9,7 @@ import msgspec
 from policy_service.model.errors import RequestError
 from policy_service.model.facts import Membership, RoleBinding, Team
 from policy_service.service.administration.desk import Desk, existing, existing_workspace
-from policy_service.service.callers import Caller
+from policy_service.service.caller import Caller
 from policy_service.service.checks import check_id, check_text
 from policy_service.service.effects import draft, put, remove, same
 from policy_service.service.ports import FactReader

@@ -6,7 +6,7 @@ from policy_service.model.errors import RequestError
 from policy_service.model.facts import Workspace
 from policy_service.service.administration.desk import Desk, existing_workspace, page
 from policy_service.service.administration.paging import DEFAULT_LIMIT, check_limit, decode_cursor
-from policy_service.service.callers import Caller
+from policy_service.service.caller import Caller
 from policy_service.service.checks import check_id, check_text
 from policy_service.service.effects import draft, put
 from policy_service.service.ports import FactReader

@@ -12,7 +12,7 @@ from policy_service.analysis.statements import builtin_invariants
 from policy_service.language.invariants import load_invariants
 from policy_service.language.load import load_policy
 from policy_service.model.facts import Membership, RoleBinding
-from policy_service.service.policy_folder import read_folder
+from policy_service.service.policies.policy_folder import read_folder
 from tests.unit.analysis.policies import files, proved, statement
 
 SHIPPED = Path(__file__).parents[3] / "policies"

@@ -11,8 +11,8 @@ import httpx
 
 from policy_service.api.app import create_app
 from policy_service.api.entrance import EntranceSettings
-from policy_service.service.decision_log import DecisionLog
-from policy_service.service.follower import Follower
+from policy_service.service.auditing.decision_log import DecisionLog
+from policy_service.service.following.follower import Follower
 from policy_service.service.services import Services
 from tests.unit.service.house import House
 

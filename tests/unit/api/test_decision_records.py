@@ -14,8 +14,8 @@ from policy_service.ledger.layout import Segment
 from policy_service.ledger.record import DecisionRecord, RecordedCredential, RecordedPrincipal
 from policy_service.model.canonical import canonical_text
 from policy_service.model.facts import LedgerShard
-from policy_service.service.callers import local_caller
-from policy_service.service.shards import Shards
+from policy_service.service.caller import local_caller
+from policy_service.service.recording.shards import Shards
 from tests.fakes import START
 from tests.unit.api.desk import Desk
 from tests.unit.ledger.records import a_record, a_request
@@ -212,7 +212,7 @@ def test_no_ledger_is_an_empty_list() -> None:
 
 def test_a_page_looks_at_a_bounded_number_of_bytes(shelf: Shelf, reader: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """It ends early, empty perhaps, and its cursor goes on."""
-    monkeypatch.setattr("policy_service.service.decision_log.SCANNED", 2000)
+    monkeypatch.setattr("policy_service.service.auditing.decision_log.SCANNED", 2000)
     found = pages(reader, rule="locked")
     assert len(found) > 5
     assert ids_of(found) == ["D" + "5".zfill(21)]

@@ -14,7 +14,7 @@ import pytest
 
 from policy_service.api.operations import metrics_reply, readiness_reply
 from policy_service.model.errors import StoreError
-from policy_service.service.folder_watch import FolderWatch
+from policy_service.service.policies.folder_watch import FolderWatch
 from tests.unit.api.desk import Desk, problem_code, question
 from tests.unit.service.house import OPERATOR, House
 

@@ -18,9 +18,9 @@ from policy_service.api.replies import Reply
 from policy_service.ledger.codec import decode_record
 from policy_service.ledger.record import MAX_REQUEST_BYTES, DecisionRecord
 from policy_service.model.errors import StoreError
-from policy_service.service.groups import Held
 from policy_service.service.ports import CheckpointReport
-from policy_service.service.recorder import Recorder
+from policy_service.service.recording.groups import Held
+from policy_service.service.recording.recorder import Recorder
 from tests.fakes import MemoryLog
 from tests.unit.api.desk import ADMIN_SCOPES, Desk, problem_code, question
 from tests.unit.service.house import House

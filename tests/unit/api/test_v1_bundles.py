@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from policy_service.language.load import load_policy
-from policy_service.service.bundles import Bundles
+from policy_service.service.policies.bundles import Bundles
 from tests.unit.api.desk import Desk, problem_code
 from tests.unit.api.test_openapi import validator
 from tests.unit.service.house import OPERATOR, OTHER_FILES, RULE_FILES, House

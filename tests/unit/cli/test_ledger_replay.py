@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.terminal import Printed, Terminal
+from tests.unit.service.auditing.test_replay import changed
 from tests.unit.service.house import OTHER_FILES
 from tests.unit.service.recorded import Recorded
-from tests.unit.service.test_replay import changed
 
 
 class Desk:

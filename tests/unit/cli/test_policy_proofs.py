@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from policy_service.service.policy_folder import shipped_folder
+from policy_service.service.policies.policy_folder import shipped_folder
 from tests.unit.cli.terminal import Printed, Terminal
 
 NEVER_RUNS = "invariants:\n  - {name: nobody-runs, never: 'decision.allowed && request.scope == \"pipelines:run\"'}\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 from policy_service.cli.screen import Screen
 from policy_service.cli.watch import watch_folder
 from policy_service.model.errors import UsageError
-from policy_service.service.policy_folder import folder_state
+from policy_service.service.policies.policy_folder import folder_state
 
 
 def run(path: Path, steps: list[Callable[[], object]], look: Callable[[], object], screen: Screen) -> None:

@@ -14,9 +14,9 @@ from policy_service.ledger.keys import load_verifiers
 from policy_service.ledger.layout import Segment, contents
 from policy_service.ledger.sealing import remove
 from policy_service.ledger.verify import Verified
-from policy_service.service.archive import StoreArchive
-from policy_service.service.audit import audit
-from policy_service.service.proving import kept_checkpoints, latest_checkpoints
+from policy_service.service.auditing.archive import StoreArchive
+from policy_service.service.auditing.audit import audit
+from policy_service.service.auditing.proving import kept_checkpoints, latest_checkpoints
 from policy_service.settings import Settings
 from policy_service.store import Store
 from tests.ledger_houses import LedgerHouse, filled

@@ -8,17 +8,18 @@ from typing import Any
 from policy_service.model.facts import ApiKey
 from policy_service.model.request import ResourceRef
 from policy_service.service.administration import Administration, IssuedKey, NewKey
-from policy_service.service.bundles import Bundles
-from policy_service.service.callers import Caller, Gate, local_caller
-from policy_service.service.credentials import Credentials
-from policy_service.service.decisions import Answered, Ask, Decisions
-from policy_service.service.key_uses import KeyUses
+from policy_service.service.caller import Caller, local_caller
+from policy_service.service.deciding.credentials import Credentials
+from policy_service.service.deciding.decisions import Answered, Ask, Decisions
+from policy_service.service.deciding.gate import Gate
+from policy_service.service.deciding.key_uses import KeyUses
+from policy_service.service.deciding.shadow import Shadow
+from policy_service.service.following.replica import Replica
 from policy_service.service.peppers import Peppers
+from policy_service.service.policies.bundles import Bundles
 from policy_service.service.ports import FactStore
-from policy_service.service.recorder import Recorder
-from policy_service.service.replica import Replica
+from policy_service.service.recording.recorder import Recorder
 from policy_service.service.setup import Setup
-from policy_service.service.shadow import Shadow
 from tests.fakes import CountingIds, FakeClock, MemoryStore, RecordingSink
 
 CHAIN = """\

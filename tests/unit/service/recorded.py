@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from policy_service.ledger.reader import Source, sources
-from policy_service.service.archive import StoreArchive
-from policy_service.service.recording import line_of
-from policy_service.service.replay import ReplayOptions, replay
-from policy_service.service.replay_report import ReplayReport
+from policy_service.service.auditing.archive import StoreArchive
+from policy_service.service.auditing.replay import ReplayOptions, replay
+from policy_service.service.auditing.replay_report import ReplayReport
+from policy_service.service.recording.record_lines import line_of
 from tests.unit.service.house import House
 
 

@@ -7,9 +7,9 @@ import time
 from policy_service.model.api_key import ALPHABET, KEY_ID, format_api_key, parse_api_key
 from policy_service.model.names import ID
 from policy_service.service.clock import SystemClock
-from policy_service.service.groups import WRITTEN
 from policy_service.service.identifiers import RandomIds
-from policy_service.service.sinks import NullSink
+from policy_service.service.recording.groups import WRITTEN
+from policy_service.service.recording.sinks import NullSink
 
 
 def test_ids_and_secrets_have_their_form_and_differ() -> None:

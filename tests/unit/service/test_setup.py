@@ -7,7 +7,7 @@ from rich.pretty import pretty_repr
 
 from policy_service.model.errors import PolicyErrors, RequestError, UsageError
 from policy_service.model.facts import ServicePrincipal, User, Workspace
-from policy_service.service.policy_folder import read_folder, shipped_folder
+from policy_service.service.policies.policy_folder import read_folder, shipped_folder
 from policy_service.service.setup import Initialized
 from tests.unit.service.house import OPERATOR, OTHER_FILES, RULE_FILES, House, ask
 

@@ -10,7 +10,7 @@ import pytest
 from policy_service.model.facts import AllowlistEntry
 from policy_service.service.access import may_use
 from policy_service.service.administration import NewKey
-from policy_service.service.callers import Caller
+from policy_service.service.caller import Caller
 from tests.unit.service.house import OPERATOR, House
 from tests.unit.service.refusals import refused
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from policy_service.service.administration import IssuedKey, NewKey
-from policy_service.service.callers import Caller
+from policy_service.service.caller import Caller
 from tests.fakes import START
 from tests.unit.service.house import OPERATOR, House
 from tests.unit.service.refusals import refused

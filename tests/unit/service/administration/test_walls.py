@@ -8,7 +8,7 @@ import pytest
 
 from policy_service.model.errors import RequestError
 from policy_service.service.administration import Administration, NewKey
-from policy_service.service.callers import Caller, local_caller, target_workspace
+from policy_service.service.caller import Caller, local_caller, target_workspace
 from tests.unit.service.house import OPERATOR, TENANT, House
 from tests.unit.service.refusals import refused
 

@@ -1,0 +1,1 @@
+"""What auditors do: look decisions up, verify, prove, replay, foresee."""

@@ -1,0 +1,1 @@
+"""This process's copy of the facts, and how it keeps up with the store."""

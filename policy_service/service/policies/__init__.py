@@ -1,0 +1,1 @@
+"""Rule files: read from folders, published as bundles, activated, watched, tried out."""

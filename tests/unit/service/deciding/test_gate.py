@@ -1,0 +1,132 @@
+"""The gate: who is let in, as whom, and with which reason others are not."""
+
+from __future__ import annotations
+
+import pytest
+
+from policy_service.model.errors import RequestError, StoreError
+from policy_service.service.caller import Caller, local_caller
+from tests.unit.service.house import OPERATOR, House
+
+EVALUATE = "decisions:evaluate"
+
+
+def _admit(
+    house: House, text: str | None, scope: str | tuple[str, ...] = EVALUATE, ip: str | None = "192.0.2.1"
+) -> Caller:
+    house.replica.catch_up()
+    return house.gate.admit(text, scope, ip)
+
+
+def test_a_key_of_the_system_workspace_is_the_operators(house: House) -> None:
+    """It covers every workspace."""
+    issued = house.key("system", principal="gateway", scopes=(EVALUATE,))
+    caller = _admit(house, issued.text)
+    assert caller == Caller(
+        actor=f"key:{issued.api_key.id}",
+        workspace="system",
+        is_operator=True,
+        scope=EVALUATE,
+        key_id=issued.api_key.id,
+        principal_kind="service",
+        principal_id="gateway",
+        slot=1,
+    )
+    assert caller.covers("acme")
+
+
+def test_a_key_of_a_tenant_covers_its_own_workspace(house: House) -> None:
+    """And no other."""
+    caller = _admit(house, house.key(scopes=(EVALUATE,)).text)
+    assert (caller.workspace, caller.is_operator) == ("acme", False)
+    assert caller.covers("acme")
+    assert not caller.covers("zeta")
+
+
+def test_a_local_command_is_the_operator() -> None:
+    """Whoever may read the files may do everything; the change names the user id."""
+    caller = local_caller(1000)
+    assert (caller.actor, caller.is_operator, caller.key_id) == ("local:1000", True, None)
+
+
+@pytest.mark.parametrize(
+    ("more", "ip", "code", "status"),
+    [
+        ({"scopes": ("pipelines:read",)}, None, "insufficient_scope", 403),
+        ({"scopes": (EVALUATE,), "cidrs": ("203.0.113.0/24",)}, "192.0.2.1", "ip_not_allowed", 403),
+        ({"scopes": (EVALUATE,), "cidrs": ("203.0.113.0/24",)}, None, "invalid_source_ip", 403),
+        ({"scopes": (EVALUATE,), "not_before": 1 << 62}, None, "key_not_yet_valid", 401),
+        ({"scopes": (EVALUATE,), "kind": "user", "principal": "ada"}, None, "role_not_granted", 403),
+    ],
+)
+def test_each_refusal_has_its_reason_and_status(
+    house: House, more: dict[str, object], ip: str | None, code: str, status: int
+) -> None:
+    """The code is the reason of the fixed chain; the details name the scope that was needed."""
+    issued = house.key(**more)  # type: ignore[arg-type]  # a table of keyword arguments
+    with pytest.raises(RequestError) as raised:
+        _admit(house, issued.text, EVALUATE, ip)
+    assert (raised.value.code, raised.value.status) == (code, status)
+    assert raised.value.details == {"scope": EVALUATE}
+    assert raised.value.message[0].islower()
+    assert "API" in raised.value.message or "api" not in raised.value.message.lower()
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [(None, "missing_credentials"), ("", "malformed_key"), ("x" * 999, "malformed_key")],
+)
+def test_nothing_and_nonsense_are_401(house: House, text: str | None, code: str) -> None:
+    """Nobody is let in without a key."""
+    with pytest.raises(RequestError) as raised:
+        _admit(house, text)
+    assert (raised.value.code, raised.value.status) == (code, 401)
+
+
+def test_revoked_expired_and_suspended_callers_are_refused(house: House) -> None:
+    """As soon as the snapshot has seen it, or the clock says so."""
+    revoked = house.key(scopes=(EVALUATE,))
+    house.admin.revoke_key(OPERATOR, "acme", revoked.api_key.id)
+    expiring = house.key(scopes=(EVALUATE,), expires_at=house.clock.now() + 1)
+    house.clock.advance(1)
+    user = house.key(kind="user", principal="ada", scopes=(EVALUATE,))
+    house.admin.put_user(OPERATOR, "acme", "ada", suspended=True)
+    for issued, code in ((revoked, "revoked_key"), (expiring, "expired_key"), (user, "principal_suspended")):
+        with pytest.raises(RequestError) as raised:
+            _admit(house, issued.text)
+        assert raised.value.code == code
+
+
+def test_an_allowlist_never_locks_a_caller_out(house: House) -> None:
+    """Workspace allowlists guard decisions, not the service."""
+    issued = house.key(scopes=(EVALUATE,))
+    house.admin.put_allowlist(OPERATOR, "acme", enabled=True)
+    assert _admit(house, issued.text).key_id == issued.api_key.id
+
+
+def test_the_first_of_several_scopes_that_is_held_lets_in(house: House) -> None:
+    """The caller tells which one; a refusal tells of the first."""
+    issued = house.key(scopes=("keys:own",))
+    assert _admit(house, issued.text, ("admin:organization", "keys:own")).scope == "keys:own"
+    with pytest.raises(RequestError) as raised:
+        _admit(house, issued.text, ("admin:organization", "decisions:read"))
+    assert (raised.value.code, raised.value.details) == ("insufficient_scope", {"scope": "admin:organization"})
+
+
+def test_asking_for_no_scope_at_all_is_a_bug(house: House) -> None:
+    """It must not let anybody in."""
+    issued = house.key(scopes=("keys:own",))
+    with pytest.raises(ValueError, match="at least one scope"):
+        _admit(house, issued.text, ())
+
+
+def test_a_replica_that_stopped_lets_nobody_in(house: House) -> None:
+    """503 rather than a caller judged by facts that are known to be wrong."""
+    issued = house.key(scopes=(EVALUATE,))
+    house.replica.catch_up()
+    house.store.changes.append(house.store.changes[0])
+    with pytest.raises(StoreError):
+        house.replica.catch_up()
+    with pytest.raises(StoreError) as raised:
+        house.gate.admit(issued.text, EVALUATE, None)
+    assert raised.value.code == "store_diverged"
