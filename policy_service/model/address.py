@@ -9,6 +9,7 @@ Source: design decision "IP"; RFC 4291 section 2.5.5.2 (IPv4-mapped addresses); 
 from __future__ import annotations
 
 import socket
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import Final
 
 import msgspec
@@ -42,22 +43,21 @@ def address_point(text: str) -> int | None:
     An IPv4-mapped IPv6 address is its IPv4 address. Leading zeros, hexadecimal or integer forms, short forms, zone
     ids, ports, brackets, white space and non-ASCII digits are all invalid.
 
-    Cost: about 0.3 µs for IPv4, 0.6 µs for IPv6.
+    Cost: about 0.2 µs for IPv4, 0.5 µs for IPv6.
     """
-    if len(text) > _MAX_TEXT or not text.isascii() or "\0" in text:
+    if len(text) > _MAX_TEXT:
         return None
     try:
-        if ":" in text:
-            return _v6_point(socket.inet_pton(socket.AF_INET6, text))
-        return int.from_bytes(socket.inet_pton(socket.AF_INET, text), "big")
-    except OSError:
+        # What is not ASCII is not an address to inet_pton either: it sees its UTF-8.
+        return _v6_point(inet_pton(AF_INET6, text)) if ":" in text else int.from_bytes(inet_pton(AF_INET, text))
+    except (OSError, ValueError):  # ValueError: a null character, or half of a surrogate pair
         return None
 
 
 def _v6_point(packed: bytes) -> int:
     if packed.startswith(_MAPPED_PREFIX):
-        return int.from_bytes(packed[12:], "big")
-    return _V6_BASE + int.from_bytes(packed, "big")
+        return int.from_bytes(packed[12:])
+    return _V6_BASE + int.from_bytes(packed)
 
 
 def address_text(point: int) -> str:
