@@ -49,6 +49,7 @@ class Judge:
         """What a statement about decisions comes to in a situation."""
         snapshot = self.snapshot(situation)
         key = snapshot.keys[situation.key.id]
+        assert key is not None  # a situation has its key among its facts
         facts = Facts(self.policy, snapshot, situation.request, key, situation.now)
         return evaluate(statement, _reader(facts, said_of(decision) | told(facts)))
 

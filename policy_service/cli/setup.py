@@ -128,10 +128,11 @@ def _show_store(session: Session, settings: Settings, made: Initialized) -> None
 def _demo_keys(services: Services) -> list[ApiKey]:
     """Of each principal of the demonstration and of the operator, the newest key that is not revoked."""
     newest: dict[tuple[str, str], ApiKey] = {}
-    for view in services.replica.view().keys.values():
-        key = view.fact
+    for key in services.replica.view().facts(ApiKey.entity):
+        if not isinstance(key, ApiKey) or key.workspace not in (SYSTEM_WORKSPACE, DEMO):
+            continue
         place = (key.workspace, key.principal_id)
-        if key.workspace in (SYSTEM_WORKSPACE, DEMO) and key.revoked_at is None:
+        if key.revoked_at is None:
             # Of two made at the same instant the later change wins: max() gives the first of equals.
             newest[place] = max(key, newest.get(place, key), key=lambda found: found.created_at)
     return [newest[place] for place in sorted(newest, reverse=True)]

@@ -21,7 +21,7 @@ _DENY: Final = re.compile(r"^( *)DENY (.+)$", re.MULTILINE)
 
 _CREDENTIAL: Final = """\
 credential = request.credential
-key = snapshot.keys.get(credential.key_id) if credential.outcome == "verified" else None
+key = snapshot.keys[credential.key_id] if credential.outcome == "verified" else None
 end = None if key is None else key.slots.get(credential.slot)
 if end is None:
     return Decision(*CREDENTIAL[credential.outcome], now, snapshot.revision, BUNDLE)
@@ -37,7 +37,7 @@ resource = request.resource
 place = (resource.type, resource.id)
 if resource.workspace is not None and resource.workspace != key.workspace_id:
     DENY workspace_mismatch
-view = key.workspace.resources.get(place)
+view = key.workspace.resources[place]
 if view is None and (resource.workspace is None or resource.type not in ACCEPTS_UNREGISTERED):
     DENY unknown_resource
 """

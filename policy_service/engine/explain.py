@@ -43,7 +43,7 @@ def explain(request: Request, snapshot: Snapshot, now: int) -> Explanation:
     if snapshot.program is None:
         raise no_policy()
     policy = snapshot.program.policy
-    key = snapshot.keys.get(request.credential.key_id or "") if request.credential.outcome == "verified" else None
+    key = snapshot.keys[request.credential.key_id or ""] if request.credential.outcome == "verified" else None
     if key is None or request.credential.slot not in key.slots:
         return _unverified(request, snapshot, policy, now)
     facts = Facts(policy, snapshot, request, key, now)

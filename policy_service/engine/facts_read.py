@@ -28,7 +28,7 @@ class Facts:
         self.now = now
         self.grants = key.grants()
         self.place = (request.resource.type, request.resource.id)
-        self.view = key.workspace.resources.get(self.place)
+        self.view = key.workspace.resources[self.place]
         self.roles = self.grants.roles_on(self.place)
         self.point = source_point(request.source_ip)
         self._values = self._standard() | self._attributes() | self._context()

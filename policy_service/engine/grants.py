@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -38,14 +38,14 @@ NOBODY: Final = Grants(False, (), NO_ROLES, {})
 """For service keys, and for a user who does not exist: nothing is granted."""
 
 
-def with_ancestors(direct: Iterable[str], teams: Mapping[str, Team]) -> frozenset[str]:
+def with_ancestors(direct: Iterable[str], team_of: Callable[[str], Team | None]) -> frozenset[str]:
     """The teams and all their ancestors. Ends on a cycle; a team that does not exist counts for nothing."""
     found: set[str] = set()
     for start in direct:
         name: str | None = start
-        while name is not None and name not in found and name in teams:
+        while name is not None and name not in found and (team := team_of(name)) is not None:
             found.add(name)
-            name = teams[name].parent
+            name = team.parent
     return frozenset(found)
 
 

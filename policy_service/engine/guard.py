@@ -44,7 +44,7 @@ def authorize(credential: Credential, scope: str, peer_ip: str | None, snapshot:
         StoreError: the active bundle cannot be had.
     """
     snapshot.settle()
-    key = snapshot.keys.get(credential.key_id or "") if credential.outcome == "verified" else None
+    key = snapshot.keys[credential.key_id or ""] if credential.outcome == "verified" else None
     if key is None or credential.slot not in key.slots:
         return Verdict(False, CREDENTIAL[credential.outcome][1])
     refusal = (

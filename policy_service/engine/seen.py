@@ -60,7 +60,7 @@ def seen(request: Request, snapshot: Snapshot, decision: Decision) -> Seen:
     if key is None:
         return Seen(address=address)
     place = (request.resource.type, request.resource.id)
-    view = key.workspace.resources.get(place)
+    view = key.workspace.resources[place]
     teams, roles = _standing(key, place)
     owner, attributes = (None, None) if view is None else (view.fact.owner, _declared(view, snapshot))
     allowed, own = _networks(key, point)

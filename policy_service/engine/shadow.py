@@ -45,9 +45,9 @@ class _Lens:
         self.revision = snapshot.revision
         self.keys = self
 
-    def get(self, key_id: str) -> KeyView | None:
+    def __getitem__(self, key_id: str) -> KeyView | None:
         """The key, as seen under the candidate."""
-        view = self._snapshot.keys.get(key_id)
+        view = self._snapshot.keys[key_id]
         if view is None:
             return None
         return KeyView(view.fact, cast("WorkspaceView", _WorkspaceLens(view.workspace, self._closures)))
@@ -82,7 +82,7 @@ class _ResourceLens:
     def __init__(self, view: WorkspaceView) -> None:
         self._view = view
 
-    def get(self, place: ResourceKey) -> ResourceView | None:
+    def __getitem__(self, place: ResourceKey) -> ResourceView | None:
         """A fresh view of one."""
-        view = self._view.resources.get(place)
+        view = self._view.resources[place]
         return None if view is None else ResourceView(view.fact)

@@ -1,17 +1,20 @@
 """The snapshot: the facts at a revision, as the fold of changes 1 … revision.
 
-One mutable object, advanced in place by `apply` alone and owned by one thread. It reads nothing but the changes it is
+It begins with nothing, or with a fact base, which is the fold of the first changes made earlier. One mutable object, advanced in place by `apply` alone and owned by one thread. It reads nothing but the changes it is
 given and the programs that its ProgramSource holds.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from policy_service.engine.base import FactBase
+from policy_service.engine.base_writer import write_base
 from policy_service.engine.closures import Closures
+from policy_service.engine.fact_table import FactTable
 from policy_service.engine.fold import DecodedChange, Step, Verifiers, decode, diverged, verify
+from policy_service.engine.kept import KEPT, Kept, Room
 from policy_service.engine.ports import ProgramSource
 from policy_service.engine.program import Program
 from policy_service.engine.views import WORKSPACE_FACTS, KeyView, WorkspaceView
@@ -20,18 +23,26 @@ from policy_service.model.errors import StoreError
 from policy_service.model.facts import ActiveBundle, ApiKey, Fact, Key
 
 _NO_VERIFIERS: Final[Verifiers] = {}
+_WORKSPACES: Final = 8192
+"""So many views of workspaces are kept over a base; for one more, all are made anew as they are asked for."""
 
 
 class Snapshot:
     """Facts, indexed for decisions.
 
+    Args:
+        base: what to begin with: the facts at its revision. Over it views are kept for a while only (`kept`); without
+            one they are kept as long as their facts last.
+
     Attributes:
         revision, chain_hash: of the last change applied; 0 and `GENESIS_HASH` before the first.
         bundle: the active bundle's digest; None before the first activation.
         is_settled: whether `program` is at hand; if not, the next look at it has it made.
-        keys: views of all keys by id; for the generated code.
+        keys: views of keys by id, None for what is no key; for the generated code. Read it with `[]`; it holds only
+            those that were asked for, so to see all keys go through `facts`.
 
-    INVARIANT: after any sequence of changes it answers as a fresh fold of them does (test_snapshot: incremental fold).
+    INVARIANT: after any sequence of changes it answers as a fresh fold of them does (test_snapshot: incremental fold),
+    whatever base it began with (test_base: fold from a base).
     """
 
     __slots__ = (
@@ -39,7 +50,7 @@ class Snapshot:
         "_facts",
         "_program",
         "_programs",
-        "_verifiers",
+        "_room",
         "_workspaces",
         "bundle",
         "chain_hash",
@@ -48,18 +59,28 @@ class Snapshot:
         "revision",
     )
 
-    def __init__(self, programs: ProgramSource) -> None:
+    def __init__(self, programs: ProgramSource, base: FactBase | None = None, *, kept: int = KEPT) -> None:
         self._programs = programs
-        self._facts: defaultdict[str, dict[Key, Fact]] = defaultdict(dict)
-        self._verifiers: dict[str, Verifiers] = {}
+        self._facts = FactTable(base)
+        self._room = Room(None if base is None else kept)
         self._workspaces: dict[str, WorkspaceView] = {}
         self._closures = Closures(None)
-        self.keys: dict[str, KeyView] = {}
-        self.revision = 0
-        self.chain_hash = GENESIS_HASH
-        self.bundle: str | None = None
-        self.is_settled = True
+        self.keys: Kept[str, KeyView] = Kept(self._key_view, self._room)
+        self.revision = 0 if base is None else base.revision
+        self.chain_hash = GENESIS_HASH if base is None else base.chain_hash
+        active = self._facts.fact(ActiveBundle.entity, ("active",))
+        self.bundle: str | None = active.digest if isinstance(active, ActiveBundle) else None
+        self.is_settled = self.bundle is None
         self._program: Program | None = None
+
+    @property
+    def weight(self) -> int:
+        """How many facts have changed since the base it began with."""
+        return self._facts.weight
+
+    def packed(self, modulus: int) -> Iterator[bytes]:
+        """The facts as a base: see `write_base`. Nothing may be applied before the last piece was taken."""
+        return write_base(self._facts, self.revision, self.chain_hash, modulus)
 
     def apply(self, change: Change) -> None:
         """Advance by one change, whole or not at all. An activated bundle is only noted: see `program`.
@@ -111,28 +132,44 @@ class Snapshot:
 
     def fact(self, entity: str, key: Key) -> Fact | None:
         """One fact by entity name and key."""
-        return self._facts.get(entity, {}).get(key)
+        return self._facts.fact(entity, key)
 
-    def facts(self) -> Iterator[Fact]:
-        """Every fact, by entity in order of first appearance; no order within."""
-        for table in self._facts.values():
-            yield from table.values()
+    def facts(self, entity: str | None = None) -> Iterator[Fact]:
+        """Every fact, or those of one entity; by entity, no order within. Cost: some microseconds for each of a base."""
+        return self._facts.facts(entity)
 
     def api_key(self, key_id: str) -> ApiKey | None:
         """One key by its public id."""
-        view = self.keys.get(key_id)
+        view = self.keys[key_id]
         return view.fact if view else None
 
     def verifiers(self, key_id: str) -> Verifiers:
         """Secret verifiers of a key by slot number; empty where the change feed came without its secrets."""
-        return self._verifiers.get(key_id, _NO_VERIFIERS)
+        view = self.keys[key_id]
+        return view.verifiers if view else _NO_VERIFIERS
 
     def workspace(self, workspace_id: str) -> WorkspaceView:
         """The view of a workspace; an empty one where nothing is known of it."""
         view = self._workspaces.get(workspace_id)
         if view is None:
-            view = self._workspaces[workspace_id] = WorkspaceView(self._closures)
+            if self._facts.base is not None and len(self._workspaces) >= _WORKSPACES:
+                self._forget_views()
+            view = WorkspaceView(workspace_id, self._facts, self._closures, self._room)
+            self._workspaces[workspace_id] = view
         return view
+
+    def _forget_views(self) -> None:
+        """Make room for workspaces. A key's view goes with its workspace's, which learns of changes no longer."""
+        self._workspaces.clear()
+        self.keys.clear()
+        self._room.empty()
+
+    def _key_view(self, key_id: str) -> KeyView | None:
+        found = self._facts.api_key(key_id)
+        if found is None:
+            return None
+        fact, verifiers = found
+        return KeyView(fact, self.workspace(fact.workspace), verifiers)
 
     def closure_of(self, key: KeyView) -> frozenset[str]:
         """The key's scopes and all they imply, kept in the view until the active bundle changes."""
@@ -150,33 +187,31 @@ class Snapshot:
             met[name] = step.after
 
     def _take(self, step: Step) -> None:
-        """Put one fact in, or out; the views follow."""
-        table = self._facts[step.entity]
-        before = table.pop(step.key, None)
-        if step.after is not None:
-            table[step.key] = step.after
+        """Put one fact in, or out; what was made of it is forgotten."""
+        self._facts.take(step)
         if step.entity == ApiKey.entity:
-            self._take_key(step.key[0], step.after)
+            self.keys.pop(step.key[0], None)
         elif step.entity == ActiveBundle.entity:
             self.bundle = step.after.digest if isinstance(step.after, ActiveBundle) else None
             self.is_settled = False
-        elif type(before or step.after) in WORKSPACE_FACTS:
-            self.workspace(step.key[0]).replace(before, step.after)
-
-    def _take_key(self, key_id: str, after: Fact | None) -> None:
-        self.keys.pop(key_id, None)
-        if isinstance(after, ApiKey):
-            self.keys[key_id] = KeyView(after, self.workspace(after.workspace))
+        elif step.entity in WORKSPACE_FACTS:
+            view = self._workspaces.get(step.key[0])
+            if view is not None:
+                view.forget(step.entity, step.key, (step.before, step.after))
 
     def _keep_verifiers(self, decoded: DecodedChange) -> None:
         """Merge the verifiers a change brought; keep those of slots that its keys still have."""
         touched = {step.key[0] for step in decoded.steps if step.entity == ApiKey.entity} | set(decoded.verifiers)
         for key_id in touched:
-            merged: Mapping[int, bytes] = {**self.verifiers(key_id), **decoded.verifiers.get(key_id, {})}
-            view = self.keys.get(key_id)
-            self._verifiers.pop(key_id, None)
-            if view is not None:
-                self._verifiers[key_id] = {slot: merged[slot] for slot in sorted(merged) if slot in view.slots}
+            found = self._facts.api_key(key_id)
+            if found is None:
+                self._facts.keep_verifiers(key_id, None)
+                continue
+            fact, there = found
+            merged: Mapping[int, bytes] = {**there, **decoded.verifiers.get(key_id, {})}
+            numbers = sorted(slot.number for slot in fact.slots if slot.number in merged)
+            self._facts.keep_verifiers(key_id, {number: merged[number] for number in numbers})
+            self.keys.pop(key_id, None)
 
     def _use(self, program: Program | None) -> None:
         """Another program decides from here on: all that depended on the last one is forgotten."""
@@ -185,4 +220,5 @@ class Snapshot:
         for workspace in self._workspaces.values():
             workspace.use(self._closures)
         for key in self.keys.values():
-            key.closure = None
+            if key is not None:
+                key.closure = None

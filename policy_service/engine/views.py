@@ -6,18 +6,21 @@ is first needed and forgotten when another bundle becomes active.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from typing import Any, Final, cast
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 from policy_service.engine.closures import Closures
+from policy_service.engine.fact_table import FactTable
+from policy_service.engine.fold import Verifiers
 from policy_service.engine.grants import NOBODY, Grants, ResourceKey, grants_from, with_ancestors
 from policy_service.engine.intervals import Intervals
-from policy_service.model.facts import ApiKey, Fact, IpAllowlist, Membership, Resource, RoleBinding, Team, User
+from policy_service.engine.kept import Kept, Room
+from policy_service.model.facts import ApiKey, Fact, IpAllowlist, Key, Membership, Resource, RoleBinding, Team, User
 from policy_service.model.values import ABSENT
 
 FOREVER: Final = 1 << 100
 """Later than every instant, in nanoseconds."""
+_NO_VERIFIERS: Final[Verifiers] = {}
 
 
 class KeyView:
@@ -30,6 +33,7 @@ class KeyView:
             revocation. None stands for a key that was named without showing a secret.
         networks: the key's own CIDRs; None when it has none.
         closure: its scopes and all they imply; None until first needed under the active policy.
+        verifiers: of its secrets by slot number; empty where the change feed came without them.
     """
 
     __slots__ = (
@@ -47,12 +51,14 @@ class KeyView:
         "scopes",
         "slots",
         "starts",
+        "verifiers",
         "workspace",
         "workspace_id",
     )
 
-    def __init__(self, fact: ApiKey, workspace: WorkspaceView) -> None:
+    def __init__(self, fact: ApiKey, workspace: WorkspaceView, verifiers: Verifiers = _NO_VERIFIERS) -> None:
         self.fact = fact
+        self.verifiers = verifiers
         self.workspace = workspace
         self.id = fact.id
         self.kind = fact.principal_kind
@@ -106,66 +112,81 @@ class ResourceView:
         self.declared: dict[str, Any] | None = None
 
 
+class TeamView:
+    """A team, and the bindings that name it."""
+
+    __slots__ = ("bindings", "fact")
+
+    def __init__(self, fact: Team, bindings: tuple[RoleBinding, ...]) -> None:
+        self.fact = fact
+        self.bindings = bindings
+
+
 class WorkspaceView:
-    """The facts of one workspace, and what follows from them.
+    """What follows from the facts of one workspace. All of it is made when it is asked for, and forgotten when a fact
+    changes that it rests on.
 
     Attributes:
         allowlist: None when off.
-        grants: by user id, as far as they have been asked for since something changed them.
+        resources: views by type and id.
+        grants: by user id.
 
     INVARIANT: never differs from a view made anew from the same facts (test_snapshot: incremental fold).
     """
 
-    __slots__ = (
-        "_closures",
-        "_memberships",
-        "_of_team",
-        "_of_user",
-        "_teams",
-        "_users",
-        "allowlist",
-        "grants",
-        "resources",
-    )
+    __slots__ = ("_closures", "_facts", "_name", "_room", "_teams", "allowlist", "grants", "resources")
 
-    def __init__(self, closures: Closures) -> None:
+    def __init__(self, name: str, facts: FactTable, closures: Closures, room: Room) -> None:
+        self._name = name
+        self._facts = facts
         self._closures = closures
-        self._users: dict[str, User] = {}
-        self._teams: dict[str, Team] = {}
-        self._memberships: defaultdict[str, set[str]] = defaultdict(set)
-        self._of_user: defaultdict[str, dict[str, RoleBinding]] = defaultdict(dict)
-        self._of_team: defaultdict[str, dict[str, RoleBinding]] = defaultdict(dict)
-        self.allowlist: Intervals | None = None
-        self.resources: dict[ResourceKey, ResourceView] = {}
+        self._room = room
+        self._teams: Kept[str, TeamView] = Kept(self._team_view, room)
+        self.resources: Kept[ResourceKey, ResourceView] = Kept(self._resource_view, room)
         self.grants: dict[str, Grants] = {}
+        self.allowlist = self._made_allowlist()
 
     def use(self, closures: Closures) -> None:
         """Another policy is active: forget what depended on the last one."""
         self._closures = closures
         self.grants.clear()
         for resource in self.resources.values():
-            resource.forget()
+            if resource is not None:
+                resource.forget()
 
-    def replace(self, before: Fact | None, after: Fact | None) -> None:
-        """Take one fact out and put another of the same entity and key in. Either may be None."""
-        if before is not None:
-            _REMOVE[type(before)](self, before)
-        if after is not None:
-            _PUT[type(after)](self, after)
+    def forget(self, entity: str, key: Key, facts: Iterable[Fact | None]) -> None:
+        """A fact was replaced: forget what rested on it.
+
+        Args:
+            facts: as it was before and as it is now.
+        """
+        if entity == Resource.entity:
+            self.resources.pop((key[1], key[2]), None)
+        elif entity == IpAllowlist.entity:
+            self.allowlist = self._made_allowlist()
+        elif entity == User.entity:
+            self.grants.pop(key[1], None)
+        elif entity == Membership.entity:
+            self.grants.pop(key[2], None)
+        elif entity == Team.entity:
+            self._forget_teams()
+        else:
+            self._forget_bindings(facts)
 
     def grants_of(self, user_id: str) -> Grants:
         """What a user has now, kept until a fact it rests on changes. A user who does not exist has nothing."""
         grants = self.grants_under(user_id, self._closures)
         if grants is not NOBODY:
             self.grants[user_id] = grants
+            self._room.entered(self.grants, user_id)
         return grants
 
     def grants_under(self, user_id: str, closures: Closures) -> Grants:
         """What a user would have now under the policy of `closures`. Nothing is kept."""
-        user = self._users.get(user_id)
-        if user is None:
+        user = self._facts.fact(User.entity, (self._name, user_id))
+        if not isinstance(user, User):
             return NOBODY
-        teams = with_ancestors(self._memberships.get(user_id, ()), self._teams)
+        teams = with_ancestors(self._facts.teams_of(self._name, user_id), self._parent)
         return grants_from(
             suspended=user.suspended,
             teams=teams,
@@ -175,93 +196,47 @@ class WorkspaceView:
 
     def bindings_of(self, user_id: str) -> list[RoleBinding]:
         """The bindings that reach a user, direct and by team, sorted by id. For explanations."""
-        if user_id not in self._users:
+        if self._facts.fact(User.entity, (self._name, user_id)) is None:
             return []
-        teams = with_ancestors(self._memberships.get(user_id, ()), self._teams)
+        teams = with_ancestors(self._facts.teams_of(self._name, user_id), self._parent)
         return sorted(self._bindings(user_id, teams), key=lambda binding: binding.id)
 
     def _bindings(self, user_id: str, teams: frozenset[str]) -> Iterator[RoleBinding]:
-        yield from self._of_user.get(user_id, {}).values()
+        yield from self._facts.bindings_of_user(self._name, user_id)
         for team in teams:
-            yield from self._of_team.get(team, {}).values()
+            view = self._teams[team]
+            if view is not None:
+                yield from view.bindings
 
-    def _put_user(self, user: User) -> None:
-        self._users[user.id] = user
-        self.grants.pop(user.id, None)
+    def _parent(self, team: str) -> Team | None:
+        view = self._teams[team]
+        return None if view is None else view.fact
 
-    def _remove_user(self, user: User) -> None:
-        del self._users[user.id]
-        self.grants.pop(user.id, None)
-
-    def _put_team(self, team: Team) -> None:
-        self._teams[team.id] = team
+    def _forget_teams(self) -> None:
+        self._teams.clear()
         self.grants.clear()
 
-    def _remove_team(self, team: Team) -> None:
-        del self._teams[team.id]
-        self.grants.clear()
+    def _forget_bindings(self, facts: Iterable[Fact | None]) -> None:
+        for binding in facts:
+            if isinstance(binding, RoleBinding) and binding.team is not None:
+                self._forget_teams()
+            elif isinstance(binding, RoleBinding) and binding.user is not None:
+                self.grants.pop(binding.user, None)
 
-    def _put_membership(self, membership: Membership) -> None:
-        self._memberships[membership.user].add(membership.team)
-        self.grants.pop(membership.user, None)
+    def _team_view(self, team: str) -> TeamView | None:
+        fact = self._facts.fact(Team.entity, (self._name, team))
+        return TeamView(fact, tuple(self._facts.bindings_of_team(self._name, team))) if isinstance(fact, Team) else None
 
-    def _remove_membership(self, membership: Membership) -> None:
-        self._memberships[membership.user].discard(membership.team)
-        self.grants.pop(membership.user, None)
+    def _resource_view(self, place: ResourceKey) -> ResourceView | None:
+        fact = self._facts.fact(Resource.entity, (self._name, *place))
+        return ResourceView(fact) if isinstance(fact, Resource) else None
 
-    def _put_binding(self, binding: RoleBinding) -> None:
-        for subject, bindings in self._subjects(binding):
-            bindings[subject][binding.id] = binding
-
-    def _remove_binding(self, binding: RoleBinding) -> None:
-        for subject, bindings in self._subjects(binding):
-            del bindings[subject][binding.id]
-
-    def _subjects(self, binding: RoleBinding) -> Iterator[tuple[str, defaultdict[str, dict[str, RoleBinding]]]]:
-        """Where a binding is filed; forgets the grants that rest on it."""
-        if binding.user is not None:
-            self.grants.pop(binding.user, None)
-            yield binding.user, self._of_user
-        if binding.team is not None:
-            self.grants.clear()
-            yield binding.team, self._of_team
-
-    def _put_resource(self, resource: Resource) -> None:
-        self.resources[resource.type, resource.id] = ResourceView(resource)
-
-    def _remove_resource(self, resource: Resource) -> None:
-        del self.resources[resource.type, resource.id]
-
-    def _put_allowlist(self, allowlist: IpAllowlist) -> None:
-        cidrs = (entry.cidr for entry in allowlist.entries)
-        self.allowlist = Intervals.of_cidrs(cidrs) if allowlist.enabled else None
-
-    def _remove_allowlist(self, _allowlist: IpAllowlist) -> None:
-        self.allowlist = None
+    def _made_allowlist(self) -> Intervals | None:
+        fact = self._facts.fact(IpAllowlist.entity, (self._name,))
+        if not isinstance(fact, IpAllowlist) or not fact.enabled:
+            return None
+        return Intervals.of_cidrs(entry.cidr for entry in fact.entries)
 
 
-_Handler = Callable[[WorkspaceView, Fact], None]
-_PUT: Final = cast(
-    "dict[type[Fact], _Handler]",
-    {
-        User: WorkspaceView._put_user,
-        Team: WorkspaceView._put_team,
-        Membership: WorkspaceView._put_membership,
-        RoleBinding: WorkspaceView._put_binding,
-        Resource: WorkspaceView._put_resource,
-        IpAllowlist: WorkspaceView._put_allowlist,
-    },
-)
-_REMOVE: Final = cast(
-    "dict[type[Fact], _Handler]",
-    {
-        User: WorkspaceView._remove_user,
-        Team: WorkspaceView._remove_team,
-        Membership: WorkspaceView._remove_membership,
-        RoleBinding: WorkspaceView._remove_binding,
-        Resource: WorkspaceView._remove_resource,
-        IpAllowlist: WorkspaceView._remove_allowlist,
-    },
-)
-WORKSPACE_FACTS: Final = frozenset(_PUT)
-"""The entities that a workspace view is made of."""
+WORKSPACE_FACTS: Final = frozenset(fact.entity for fact in (User, Team, Membership, RoleBinding, Resource, IpAllowlist))
+"""The entities that a workspace view rests on."""

@@ -11,7 +11,7 @@ INVARIANT: with and without what is kept, every record is derived alike (test_re
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Final, Generic, TypeVar, cast
 
 import msgspec
@@ -94,7 +94,7 @@ class Standing:
         self.since, self.until = _steady(decision.now, key, request.credential.slot)
         self.principal = self.facts = NOTHING
 
-    def holds(self, program: Program, keys: dict[str, KeyView]) -> bool:
+    def holds(self, program: Program, keys: Mapping[str, KeyView | None]) -> bool:
         """Whether all that it rests on is still there. Cost: it looks up three things and compares five by identity."""
         if self.program is not program or keys.get(self.key_id) is not self.key:  # type: ignore[arg-type]  # None is no key's id
             return False

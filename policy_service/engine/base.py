@@ -1,0 +1,249 @@
+"""The fact base: all facts at one revision, immutable, packed, read in place from a buffer that many processes share.
+
+A look-up hashes the name of a row (its table and key), probes a table of eight-byte entries, and reads one row; nothing
+else of the buffer is touched, and nothing is kept. Who opens files and checks their hashes: `service/snapshot_file.py`.
+
+ bytes                     what
+ 8                         `_MAGIC`
+ …                         rows, table by table: length, CRC-32, length of the name, name, content
+ 8 x slots                 the hash table: place of a row, and 24 bits of its name's hash; 0 is free
+ …                         the contents (`Contents`), as msgpack
+ 8                         where the contents begin
+
+Source: docs/decisions/0012-facts-in-a-file.md.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from struct import Struct
+from typing import Final, ParamSpec, TypeVar
+
+import msgspec
+
+from policy_service.engine.base_rows import (
+    FORMS,
+    LAYOUT,
+    MEMBERS,
+    OF_TEAM,
+    OF_USER,
+    Words,
+    identity,
+    read_identity,
+    read_key,
+    read_texts,
+)
+from policy_service.engine.fold import Verifiers
+from policy_service.model.errors import StoreError
+from policy_service.model.facts import ApiKey, Fact, Key, Membership, RoleBinding
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MAGIC: Final = b"facts 1\n"
+FRAME: Final = Struct("<IIH")
+"""Before each row: length of its content, CRC-32 of name and content, length of its name."""
+PLACE: Final = Struct("<Q")
+PLACE_BITS: Final = 40
+PLACES: Final = (1 << PLACE_BITS) - 1
+"""An entry's low 40 bits: where its row begins. The others: of the hash of its name, see `mark_of`."""
+
+
+class Extent(msgspec.Struct, frozen=True, array_like=True):
+    """Where the rows of one table are."""
+
+    start: int
+    end: int
+    count: int
+
+
+class Contents(msgspec.Struct, frozen=True, array_like=True):
+    """What a base is.
+
+    Args:
+        layout: see `base_rows.LAYOUT`.
+        revision, chain_hash: of the last change that its facts have seen.
+        modulus: a secret prime of 62 bits: names are hashed by what is left of them when divided by it.
+        table, slots: where the hash table begins, and how many entries it has.
+    """
+
+    layout: str
+    revision: int
+    chain_hash: str
+    modulus: int
+    table: int
+    slots: int
+    extents: dict[str, Extent]
+    words: Words
+
+
+_CONTENTS: Final = msgspec.msgpack.Decoder(Contents)
+
+
+def hash_of(name: bytes, modulus: int) -> int:
+    """A hash that nobody can make collide who does not know the modulus, at a sixth of the cost of a keyed digest.
+
+    Names are chosen by tenants. Two that collide differ by a multiple of the prime: of 2^56 primes at most a few dozen
+    divide any one difference. Source: Karp and Rabin, Efficient randomized pattern-matching algorithms (1987).
+    """
+    return int.from_bytes(name, "little") % modulus
+
+
+class FactBase:
+    """All facts at a revision, over a buffer that does not change.
+
+    Attributes:
+        revision, chain_hash: of the last change that the facts have seen.
+        contents: what is where; for those who make the next base.
+
+    Raises:
+        StoreError: `snapshot_unfit`, the buffer holds no base, or one of another layout.
+
+    INVARIANT: a fold that goes on from a base is the fold of all changes (test_base: fold from a base).
+    """
+
+    __slots__ = ("_body", "_modulus", "_slots", "_table", "_table_start", "_words", "chain_hash", "contents", "revision")
+
+    def __init__(self, body: memoryview) -> None:
+        self.contents = contents = _contents(body)
+        self._body = body
+        self._modulus = contents.modulus
+        self._slots = contents.slots
+        self._table_start = contents.table
+        self._table = body[contents.table : contents.table + PLACE.size * contents.slots].cast("Q")
+        self._words = contents.words
+        self.revision = contents.revision
+        self.chain_hash = contents.chain_hash
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return sum(extent.count for extent in self.contents.extents.values())
+
+    def fact(self, entity: str, key: Key) -> Fact | None:
+        """One fact by entity name and key. Cost: 2 to 5 µs."""
+        if entity == ApiKey.entity:
+            found = self.api_key(key[0])
+            return found[0] if found else None
+        if entity == Membership.entity:
+            workspace, team, user = key
+            is_there = team in self.teams_of(workspace, user)
+            return Membership(workspace=workspace, team=team, user=user) if is_there else None
+        form = FORMS.get(entity)
+        row = None if form is None else self._row(identity(entity, key))
+        return None if form is None or row is None else _read(form.read, row, key)
+
+    def api_key(self, key_id: str) -> tuple[ApiKey, Verifiers] | None:
+        """One key by its public id, and the verifiers of its secrets."""
+        row = self._row(identity(ApiKey.entity, (key_id,)))
+        return None if row is None else _read(read_key, row, key_id, self._words)
+
+    def teams_of(self, workspace: str, user: str) -> tuple[str, ...]:
+        """The teams that a user is a direct member of."""
+        return self._names(MEMBERS, workspace, user)
+
+    def bindings_of_user(self, workspace: str, user: str) -> Iterator[RoleBinding]:
+        """The bindings that name a user."""
+        return self._bindings(OF_USER, workspace, user)
+
+    def bindings_of_team(self, workspace: str, team: str) -> Iterator[RoleBinding]:
+        """The bindings that name a team."""
+        return self._bindings(OF_TEAM, workspace, team)
+
+    def facts(self, entity: str) -> Iterator[Fact]:
+        """Every fact of one entity."""
+        for name, row in self.rows(MEMBERS if entity == Membership.entity else entity):
+            _, key = read_identity(name)
+            if entity == ApiKey.entity:
+                yield _read(read_key, row, key[0], self._words)[0]
+            elif entity == Membership.entity:
+                yield from (Membership(workspace=key[0], team=team, user=key[1]) for team in _read(read_texts, row))
+            else:
+                yield _read(FORMS[entity].read, row, key)
+
+    def rows(self, table: str) -> Iterator[tuple[bytes, bytes]]:
+        """Name and content of every row of a table."""
+        extent = self.contents.extents.get(table)
+        place, end = (0, 0) if extent is None else (extent.start, extent.end)
+        while place < end:
+            name, row, place = self._at(place)
+            yield name, row
+
+    def names(self, table: str, key: Key) -> tuple[str, ...]:
+        """The names in a row of an index; none where there is no such row."""
+        row = self._row(identity(table, key))
+        return () if row is None else _read(read_texts, row)
+
+    def _names(self, table: str, workspace: str, name: str) -> tuple[str, ...]:
+        return self.names(table, (workspace, name))
+
+    def _bindings(self, table: str, workspace: str, subject: str) -> Iterator[RoleBinding]:
+        for binding_id in self._names(table, workspace, subject):
+            binding = self.fact(RoleBinding.entity, (workspace, binding_id))
+            if not isinstance(binding, RoleBinding):
+                raise damaged()
+            yield binding
+
+    def _row(self, name: bytes) -> bytes | None:
+        """The content of the row with this name. Cost: about 1 µs."""
+        digest = hash_of(name, self._modulus)
+        slots, table, mark = self._slots, self._table, digest >> 38
+        place = digest % slots
+        while entry := table[place]:
+            if entry >> PLACE_BITS == mark:
+                found, row, _ = self._at(entry & PLACES)
+                if found == name:
+                    return row
+            place = place + 1 if place + 1 < slots else 0
+        return None
+
+    def _at(self, place: int) -> tuple[bytes, bytes, int]:
+        """Name and content of the row at a place, and where the next one begins.
+
+        INVARIANT: what was altered since the file was checked is never read as a fact (test_base: a flipped byte).
+        """
+        if place + FRAME.size > self._table_start:
+            raise damaged()
+        length, crc, named = FRAME.unpack_from(self._body, place)
+        start = place + FRAME.size
+        text = bytes(self._body[start : start + named + length])
+        if zlib.crc32(text) != crc:
+            raise damaged()
+        return text[:named], text[named:], start + named + length
+
+
+def _contents(body: memoryview) -> Contents:
+    """What the buffer says of itself."""
+    if len(body) < len(MAGIC) + PLACE.size or bytes(body[: len(MAGIC)]) != MAGIC:
+        raise unfit("it is no fact base of this version")
+    (start,) = PLACE.unpack(body[-PLACE.size :])
+    try:
+        contents = _CONTENTS.decode(body[start : -PLACE.size])
+    except msgspec.MsgspecError as error:
+        raise unfit("its contents cannot be read") from error
+    if contents.layout != LAYOUT:
+        raise unfit("its facts have other fields than those of this version")
+    if not 0 < contents.table < contents.table + PLACE.size * contents.slots <= start or contents.modulus < 1:
+        raise unfit("its contents contradict each other")
+    return contents
+
+
+def _read(reader: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> T:
+    """What a reader makes of a row."""
+    try:
+        return reader(*arguments, **more)
+    except (msgspec.MsgspecError, IndexError, ValueError) as error:
+        raise damaged() from error
+
+
+def unfit(why: str) -> StoreError:
+    """The error for a buffer that holds no base for this program."""
+    return StoreError("snapshot_unfit", f"this snapshot file cannot be used: {why}")
+
+
+def damaged() -> StoreError:
+    """The error for a row that was altered after the file was checked."""
+    return StoreError(
+        "snapshot_damaged",
+        "the snapshot file was altered under this process; look after its disk, remove `snapshot/` and restart",
+    )

@@ -1,0 +1,175 @@
+"""The facts as they are now: a fact base, and over it all that has changed since. Without a base, all there are.
+
+What is in the changes is the whole truth of what it names, None for a fact that is gone; only what is not in them is
+looked up in the base. Nothing is copied from the base but what a change touches.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Final
+
+from policy_service.engine.base import FactBase
+from policy_service.engine.base_rows import MEMBERS, OF_TEAM, OF_USER
+from policy_service.engine.fold import Step, Verifiers
+from policy_service.model.facts import ApiKey, Fact, Key, Membership, RoleBinding
+
+_NO_VERIFIERS: Final[Verifiers] = {}
+Place = tuple[str, str]
+"""A workspace, and the id of something in it."""
+
+
+class FactTable:
+    """Facts by entity and key, with the indices that decisions need: memberships by user, bindings by user and team.
+
+    INVARIANT: it tells of any facts what a table without a base tells of them (test_base: fold from a base).
+    """
+
+    __slots__ = ("_changed", "_members", "_of_team", "_of_user", "_verifiers", "base")
+
+    def __init__(self, base: FactBase | None = None) -> None:
+        self.base = base
+        self._changed: defaultdict[str, dict[Key, Fact | None]] = defaultdict(dict)
+        self._verifiers: dict[str, Verifiers] = {}
+        self._members: dict[Place, set[str]] = {}
+        self._of_user: dict[Place, dict[str, RoleBinding]] = {}
+        self._of_team: dict[Place, dict[str, RoleBinding]] = {}
+
+    @property
+    def weight(self) -> int:
+        """How many facts were changed since the base: what a start from it has to fold again."""
+        return sum(map(len, self._changed.values()))
+
+    def fact(self, entity: str, key: Key) -> Fact | None:
+        """One fact by entity name and key."""
+        table = self._changed.get(entity)
+        if table is not None and key in table:
+            return table[key]
+        return None if self.base is None else self.base.fact(entity, key)
+
+    def facts(self, entity: str | None = None) -> Iterator[Fact]:
+        """Every fact, or those of one entity; no order within an entity."""
+        unchanged = () if self.base is None else self.base.contents.extents
+        names = dict.fromkeys((*map(_entity_of, unchanged), *self._changed)) if entity is None else (entity,)
+        for name in names:
+            changed = self._changed.get(name, {})
+            if self.base is not None:
+                yield from (fact for fact in self.base.facts(name) if fact.key() not in changed)
+            yield from (fact for fact in changed.values() if fact is not None)
+
+    def api_key(self, key_id: str) -> tuple[ApiKey, Verifiers] | None:
+        """One key by its public id, and the verifiers of its secrets by slot number."""
+        key = (key_id,)
+        changed = self._changed.get(ApiKey.entity)
+        if changed is not None and key in changed:
+            fact = changed[key]
+            return (fact, self._verifiers_of(key_id)) if isinstance(fact, ApiKey) else None
+        found = None if self.base is None else self.base.api_key(key_id)
+        if found is None or key_id not in self._verifiers:
+            return found
+        return found[0], self._verifiers[key_id]
+
+    def _verifiers_of(self, key_id: str) -> Verifiers:
+        verifiers = self._verifiers.get(key_id)
+        if verifiers is not None:
+            return verifiers
+        found = None if self.base is None else self.base.api_key(key_id)
+        return found[1] if found else _NO_VERIFIERS
+
+    def keep_verifiers(self, key_id: str, verifiers: Verifiers | None) -> None:
+        """These are all of a key's verifiers from here on. None: there is no such key, nor ever was."""
+        if verifiers is not None:
+            self._verifiers[key_id] = verifiers
+        elif self.base is None:
+            self._verifiers.pop(key_id, None)
+        else:
+            # The same key made again starts with nothing, also where the base has secrets of it.
+            self._verifiers[key_id] = _NO_VERIFIERS
+
+    def teams_of(self, workspace: str, user: str) -> Collection[str]:
+        """The teams that a user is a direct member of."""
+        changed = self._members.get((workspace, user))
+        if changed is not None or self.base is None:
+            return changed or ()
+        return self.base.teams_of(workspace, user)
+
+    def bindings_of_user(self, workspace: str, user: str) -> Iterable[RoleBinding]:
+        """The bindings that name a user."""
+        changed = self._of_user.get((workspace, user))
+        if changed is not None or self.base is None:
+            return changed.values() if changed else ()
+        return self.base.bindings_of_user(workspace, user)
+
+    def bindings_of_team(self, workspace: str, team: str) -> Iterable[RoleBinding]:
+        """The bindings that name a team."""
+        changed = self._of_team.get((workspace, team))
+        if changed is not None or self.base is None:
+            return changed.values() if changed else ()
+        return self.base.bindings_of_team(workspace, team)
+
+    def take(self, step: Step) -> None:
+        """Put one fact in, or out. Its `before` is what is there."""
+        table = self._changed[step.entity]
+        table.pop(step.key, None)
+        if step.after is not None or self.base is not None:
+            table[step.key] = step.after
+        for fact, is_there in ((step.before, False), (step.after, True)):
+            if isinstance(fact, Membership):
+                self._index_membership(fact, is_there)
+            elif isinstance(fact, RoleBinding):
+                self._index_binding(fact, is_there)
+
+    def _index_membership(self, fact: Membership, is_there: bool) -> None:
+        place = (fact.workspace, fact.user)
+        teams = self._members.get(place)
+        if teams is None:
+            teams = self._members[place] = set(self.teams_of(*place))
+        if is_there:
+            teams.add(fact.team)
+        else:
+            teams.discard(fact.team)
+        if not teams and self.base is None:
+            del self._members[place]
+
+    def _index_binding(self, fact: RoleBinding, is_there: bool) -> None:
+        if fact.user is not None:
+            filed = self._filed(self._of_user, (fact.workspace, fact.user))
+        elif fact.team is not None:
+            filed = self._filed(self._of_team, (fact.workspace, fact.team))
+        else:
+            return
+        filed.pop(fact.id, None)
+        if is_there:
+            filed[fact.id] = fact
+
+    def _filed(self, index: dict[Place, dict[str, RoleBinding]], place: Place) -> dict[str, RoleBinding]:
+        """The bindings of a user or team, to be changed."""
+        filed = index.get(place)
+        if filed is None:
+            there = self.bindings_of_user(*place) if index is self._of_user else self.bindings_of_team(*place)
+            filed = index[place] = {binding.id: binding for binding in there}
+        return filed
+
+    def changed_keys(self) -> Iterator[tuple[str, tuple[ApiKey, Verifiers] | None]]:
+        """The API keys that a next base must write anew, by id; None for those that are gone."""
+        ids = dict.fromkeys((*(key_id for (key_id,) in self._changed.get(ApiKey.entity, {})), *self._verifiers))
+        return ((key_id, self.api_key(key_id)) for key_id in ids)
+
+    def changed_facts(self, entity: str) -> Mapping[Key, Fact | None]:
+        """The facts of one entity that a next base must write anew; None for those that are gone."""
+        return self._changed.get(entity, {})
+
+    def changed_names(self, index: str) -> Iterator[tuple[Key, tuple[str, ...]]]:
+        """The rows of an index that a next base must write anew."""
+        tables: Mapping[str, Mapping[Place, Iterable[str]]] = {
+            MEMBERS: self._members,
+            OF_USER: self._of_user,
+            OF_TEAM: self._of_team,
+        }
+        return ((place, tuple(sorted(names))) for place, names in tables[index].items())
+
+
+def _entity_of(table: str) -> str:
+    """The entity that the rows of a table are of."""
+    return Membership.entity if table == MEMBERS else table
