@@ -18,7 +18,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from struct import Struct
-from typing import Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeAlias, TypeVar
 
 import msgspec
 
@@ -38,6 +38,11 @@ from policy_service.engine.fold import Verifiers
 from policy_service.model.errors import StoreError
 from policy_service.model.facts import ApiKey, Fact, Key, Membership, RoleBinding
 
+if TYPE_CHECKING:
+    from mmap import mmap
+
+Body: TypeAlias = "bytes | mmap"
+"""What a base is read from. A slice of it is `bytes`, made in one step: by a memoryview it takes four times as long."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -103,15 +108,26 @@ class FactBase:
     INVARIANT: a fold that goes on from a base is the fold of all changes (test_base: fold from a base).
     """
 
-    __slots__ = ("_body", "_modulus", "_slots", "_table", "_table_start", "_words", "chain_hash", "contents", "revision")
+    __slots__ = (
+        "_body",
+        "_modulus",
+        "_slots",
+        "_table",
+        "_table_start",
+        "_words",
+        "chain_hash",
+        "contents",
+        "revision",
+    )
 
-    def __init__(self, body: memoryview) -> None:
+    def __init__(self, body: Body) -> None:
         self.contents = contents = _contents(body)
         self._body = body
         self._modulus = contents.modulus
         self._slots = contents.slots
         self._table_start = contents.table
-        self._table = body[contents.table : contents.table + PLACE.size * contents.slots].cast("Q")
+        table_end = contents.table + PLACE.size * contents.slots
+        self._table = memoryview(body)[contents.table : table_end].cast("Q")
         self._words = contents.words
         self.revision = contents.revision
         self.chain_hash = contents.chain_hash
@@ -206,19 +222,19 @@ class FactBase:
             raise damaged()
         length, crc, named = FRAME.unpack_from(self._body, place)
         start = place + FRAME.size
-        text = bytes(self._body[start : start + named + length])
+        text = self._body[start : start + named + length]
         if zlib.crc32(text) != crc:
             raise damaged()
         return text[:named], text[named:], start + named + length
 
 
-def _contents(body: memoryview) -> Contents:
+def _contents(body: Body) -> Contents:
     """What the buffer says of itself."""
-    if len(body) < len(MAGIC) + PLACE.size or bytes(body[: len(MAGIC)]) != MAGIC:
+    if len(body) < len(MAGIC) + PLACE.size or body[: len(MAGIC)] != MAGIC:
         raise unfit("it is no fact base of this version")
-    (start,) = PLACE.unpack(body[-PLACE.size :])
+    (start,) = PLACE.unpack(body[len(body) - PLACE.size :])
     try:
-        contents = _CONTENTS.decode(body[start : -PLACE.size])
+        contents = _CONTENTS.decode(body[start : len(body) - PLACE.size])
     except msgspec.MsgspecError as error:
         raise unfit("its contents cannot be read") from error
     if contents.layout != LAYOUT:

@@ -6,6 +6,7 @@ scopes, CIDRs, labels) is a number in the row and stands once in the words, wher
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar, cast
 
@@ -191,7 +192,12 @@ class RowForm:
 
     def write(self, fact: Fact) -> bytes:
         """The row of a fact."""
-        return _ENCODE([getattr(fact, name) for name in self._names])
+        values = [getattr(fact, name) for name in self._names]
+        try:
+            return _ENCODE(values)
+        except OverflowError:
+            # An attribute may be any integer, and msgpack has none of more than 64 bits. A row begins with no `[`.
+            return json.dumps(msgspec.to_builtins(values)).encode()
 
     def read(self, row: bytes, key: Key) -> Fact:
         """The fact with this key.
@@ -199,7 +205,7 @@ class RowForm:
         Raises:
             msgspec.MsgspecError: this is no row of the entity.
         """
-        found = self._decode(row)
+        found = msgspec.convert(json.loads(row), self._row) if row[:1] == b"[" else self._decode(row)
         values = dict(zip(self.entity.key_fields, key, strict=True))
         values.update((name, getattr(found, name)) for name in self._names)
         return self.entity(**values)

@@ -13,7 +13,7 @@ from typing import Final
 from policy_service.engine.base import FactBase
 from policy_service.engine.base_rows import MEMBERS, OF_TEAM, OF_USER
 from policy_service.engine.fold import Step, Verifiers
-from policy_service.model.facts import ApiKey, Fact, Key, Membership, RoleBinding
+from policy_service.model.facts import ENTITIES, ApiKey, Fact, Key, Membership, RoleBinding
 
 _NO_VERIFIERS: Final[Verifiers] = {}
 Place = tuple[str, str]
@@ -50,8 +50,8 @@ class FactTable:
 
     def facts(self, entity: str | None = None) -> Iterator[Fact]:
         """Every fact, or those of one entity; no order within an entity."""
-        unchanged = () if self.base is None else self.base.contents.extents
-        names = dict.fromkeys((*map(_entity_of, unchanged), *self._changed)) if entity is None else (entity,)
+        known = () if self.base is None else ENTITIES
+        names = dict.fromkeys((*known, *self._changed)) if entity is None else (entity,)
         for name in names:
             changed = self._changed.get(name, {})
             if self.base is not None:
@@ -168,8 +168,3 @@ class FactTable:
             OF_TEAM: self._of_team,
         }
         return ((place, tuple(sorted(names))) for place, names in tables[index].items())
-
-
-def _entity_of(table: str) -> str:
-    """The entity that the rows of a table are of."""
-    return Membership.entity if table == MEMBERS else table

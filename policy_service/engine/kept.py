@@ -1,7 +1,7 @@
 """What was made of facts for decisions, kept while there is room: views and grants.
 
-They are dicts that make what they lack: read with `[]`, a hit costs what a plain dict's does. None stands for what there
-is not, and is never kept: strangers ask for what does not exist.
+They are dicts that make what they lack: read with `[]`, a hit costs what a plain dict's does. None stands for what
+there is not, and is never kept: strangers ask for what does not exist.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Room:
 
 
 class Kept(dict[K, V | None], Generic[K, V]):
-    """A dict of what `make` makes. It holds only what was asked for: its length and its items tell nothing of the facts.
+    """A dict of what `make` makes. It holds only what was asked for: its length and items tell nothing of the facts.
 
     Args:
         make: gives None for what there is not.

@@ -1,7 +1,8 @@
 """The snapshot: the facts at a revision, as the fold of changes 1 … revision.
 
-It begins with nothing, or with a fact base, which is the fold of the first changes made earlier. One mutable object, advanced in place by `apply` alone and owned by one thread. It reads nothing but the changes it is
-given and the programs that its ProgramSource holds.
+It begins with nothing, or with a fact base, which is the fold of the first changes made earlier. One mutable object,
+advanced in place by `apply` alone and owned by one thread. It reads nothing but the base and the changes it is given,
+and the programs that its ProgramSource holds.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ class Snapshot:
         return self._facts.fact(entity, key)
 
     def facts(self, entity: str | None = None) -> Iterator[Fact]:
-        """Every fact, or those of one entity; by entity, no order within. Cost: some microseconds for each of a base."""
+        """Every fact, or those of one entity; no order within an entity. Cost: microseconds for each fact of a base."""
         return self._facts.facts(entity)
 
     def api_key(self, key_id: str) -> ApiKey | None:

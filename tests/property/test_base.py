@@ -1,0 +1,228 @@
+"""Theorems about the fact base: whatever a fold begins with, it ends the same; what is damaged is never read."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policy_service.engine.base import FactBase
+from policy_service.engine.decide import decide
+from policy_service.engine.snapshot import Snapshot
+from policy_service.model.canonical import canonical_text
+from policy_service.model.changes import Change, ChangeDraft, Effect
+from policy_service.model.errors import StoreError
+from policy_service.model.facts import (
+    ENTITIES,
+    ActiveBundle,
+    AllowlistEntry,
+    ApiKey,
+    Bundle,
+    Fact,
+    IpAllowlist,
+    LedgerShard,
+    Membership,
+    Resource,
+    RoleBinding,
+    SecretSlot,
+    ServicePrincipal,
+    ShadowBundle,
+    Team,
+    User,
+    Workspace,
+)
+from tests.property.judging import verdict_of
+from tests.property.strategies import Case, cases
+from tests.unit.engine.test_snapshot import PROGRAMS, QUESTIONS, answers
+from tests.unit.engine.worlds import next_change, to_json, told
+from tests.worlds import Feed, Programs, activation, fold, program_of
+
+MODULUS = (1 << 61) - 1
+IDS = st.sampled_from(["a", "b", "c"])
+WORKSPACES = st.sampled_from(["acme", "beta"])
+SLOTS = st.sets(st.integers(1, 3), min_size=1).map(
+    lambda numbers: tuple(
+        SecretSlot(number=n, pepper_id=f"p{n % 2}", created_at=n - 1, expires_at=9 if n == 2 else None)
+        for n in sorted(numbers)
+    )
+)
+DIGESTS = st.sampled_from(["sha256:one", "sha256:two"])
+FACTS: st.SearchStrategy[Fact] = st.one_of(
+    st.builds(Workspace, id=WORKSPACES, name=IDS, created_at=st.integers(0, 1 << 62)),
+    st.builds(User, workspace=WORKSPACES, id=IDS, name=IDS, suspended=st.booleans()),
+    st.builds(ServicePrincipal, workspace=WORKSPACES, id=IDS),
+    st.builds(Team, workspace=WORKSPACES, id=IDS, parent=st.none() | IDS),
+    st.builds(Membership, workspace=WORKSPACES, team=IDS, user=IDS),
+    st.builds(RoleBinding, workspace=WORKSPACES, id=IDS, role=st.sampled_from(["viewer", "operator"]), team=IDS),
+    st.builds(RoleBinding, workspace=WORKSPACES, id=IDS, role=st.sampled_from(["viewer", "operator"]), user=IDS),
+    st.builds(
+        RoleBinding,
+        workspace=WORKSPACES,
+        id=IDS,
+        role=st.just("operator"),
+        team=IDS,
+        resource_type=st.just("pipeline"),
+        resource_id=IDS,
+    ),
+    st.builds(
+        Resource,
+        workspace=WORKSPACES,
+        type=st.just("pipeline"),
+        id=IDS,
+        owner=st.none() | IDS,
+        attributes=st.dictionaries(
+            IDS, st.integers(-(1 << 70), 1 << 70) | st.floats(allow_nan=False) | IDS, max_size=2
+        ),
+    ),
+    st.builds(
+        IpAllowlist,
+        workspace=WORKSPACES,
+        enabled=st.booleans(),
+        entries=st.sampled_from([(), (AllowlistEntry(cidr="10.0.0.0/8", label="office"),)]),
+    ),
+    st.builds(
+        ApiKey,
+        id=IDS,
+        workspace=WORKSPACES,
+        principal_kind=st.sampled_from(["user", "service"]),
+        principal_id=IDS,
+        scopes=st.sampled_from([("pipelines:read",), ("pipelines:run",)]),
+        slots=SLOTS,
+        created_at=st.integers(0, 2),
+        not_before=st.none() | st.just(1),
+        expires_at=st.none() | st.just(1 << 62),
+        revoked_at=st.none() | st.just(1),
+        revoke_reason=st.none() | IDS,
+        cidrs=st.sampled_from([(), ("10.0.0.0/8",)]),
+        labels=st.dictionaries(IDS, IDS, max_size=2),
+    ),
+    st.builds(Bundle, digest=DIGESTS, content_sha256=st.just("00")),
+    st.builds(ActiveBundle, digest=DIGESTS),
+    st.builds(ShadowBundle, digest=DIGESTS),
+    st.builds(LedgerShard, id=IDS, opened_at=st.just(1), closed_at=st.none() | st.just(2)),
+)
+EFFECTS = st.tuples(FACTS, st.sampled_from([True, True, False])).map(
+    lambda pair: Effect(pair[0].entity, pair[0].key(), None, to_json(pair[0]) if pair[1] else None)
+)
+SEALED = st.dictionaries(IDS, st.dictionaries(st.integers(1, 3), st.binary(min_size=1, max_size=4), max_size=3))
+BATCHES = st.lists(st.tuples(st.lists(EFFECTS, min_size=1, max_size=4), SEALED), min_size=1, max_size=12)
+
+
+def based(snapshot: Snapshot, kept: int = 3) -> Snapshot:
+    """A snapshot that begins with a base made of another one."""
+    return Snapshot(PROGRAMS, base_of(snapshot), kept=kept)
+
+
+def base_of(snapshot: Snapshot) -> FactBase:
+    return FactBase(b"".join(snapshot.packed(MODULUS)))
+
+
+def feed_of(batches: list[tuple[list[Effect], dict[str, dict[int, bytes]]]]) -> list[Change]:
+    """The batches as changes, each telling the past that it meets."""
+    snapshot, changes = Snapshot(PROGRAMS), []
+    for effects, verifiers in batches:
+        sealed = {key: {str(slot): value.hex() for slot, value in slots.items()} for key, slots in verifiers.items()}
+        text = canonical_text({"verifiers": sealed}) if sealed else None
+        draft = ChangeDraft(
+            action="any.put", workspace=None, subject="", effects=tuple(told(snapshot, effects)), sealed=text
+        )
+        changes.append(next_change(snapshot, draft))
+        snapshot.apply(changes[-1])
+    return changes
+
+
+def known(snapshot: Snapshot) -> list[object]:
+    """All that a snapshot can be asked for."""
+    workspaces = [snapshot.workspace(name) for name in ("acme", "beta")]
+    return [
+        (snapshot.revision, snapshot.chain_hash, snapshot.bundle),
+        sorted(map(repr, snapshot.facts())),
+        [sorted(map(repr, snapshot.facts(entity))) for entity in ENTITIES],
+        [(snapshot.api_key(key), dict(snapshot.verifiers(key))) for key in "abcx"],
+        [workspace.bindings_of(user) for workspace in workspaces for user in "abc"],
+        [workspace.allowlist is None for workspace in workspaces],
+        [workspace.resources[("pipeline", name)] is None for workspace in workspaces for name in "abc"],
+        answers(snapshot, QUESTIONS),
+    ]
+
+
+@given(BATCHES, st.data())
+def test_a_fold_from_a_base_is_the_fold_of_all_changes(
+    batches: list[tuple[list[Effect], dict[str, dict[int, bytes]]]], data: st.DataObject
+) -> None:
+    """fold(1 … R) = base at r + changes r + 1 … R, for every r, for bases of bases, and after every change asked."""
+    changes = feed_of(batches)
+    cuts = data.draw(st.sets(st.integers(0, len(changes)), min_size=1, max_size=3))
+    whole, other = Snapshot(PROGRAMS), Snapshot(PROGRAMS)
+    for number in range(len(changes) + 1):
+        if number in cuts:
+            other = based(other)
+        assert known(other) == known(whole), f"after change {number}"
+        for change in changes[number : number + 1]:
+            whole.apply(change)
+            other.apply(change)
+
+
+@given(BATCHES)
+def test_what_a_base_holds_does_not_depend_on_how_its_facts_came(
+    batches: list[tuple[list[Effect], dict[str, dict[int, bytes]]]],
+) -> None:
+    """A base of a base with nothing in between has the same rows; every fact is found in it, and no other."""
+    whole = Snapshot(PROGRAMS)
+    for change in feed_of(batches):
+        whole.apply(change)
+    first = base_of(whole)
+    second = base_of(Snapshot(PROGRAMS, first))
+    tables = first.contents.extents
+    assert {name: dict(first.rows(name)) for name in tables} == {name: dict(second.rows(name)) for name in tables}
+    for fact in whole.facts():
+        assert first.fact(fact.entity, fact.key()) == fact
+    assert first.fact("user", ("acme", "nobody")) is None
+    assert first.fact("membership", ("acme", "nowhere", "a")) is None
+    assert first.fact("planet", ("mars",)) is None
+
+
+@given(cases(max_requests=4), st.integers(1, 4))
+def test_decisions_on_a_base_are_those_on_its_facts(case: Case, kept: int) -> None:
+    """However few views are kept."""
+    program = program_of(case.world.files())
+    feed = Feed()
+    feed.put(*case.world.facts, *activation(program))
+    whole = fold(feed.changes, program)
+    other = Snapshot(Programs(program), base_of(whole), kept=kept)
+    for _ in range(2):
+        for request, now in case.asked:
+            assert verdict_of(decide(request, other, now)) == verdict_of(decide(request, whole, now))
+
+
+@given(BATCHES, st.data())
+def test_a_flipped_byte_in_a_row_is_an_error_and_never_another_fact(
+    batches: list[tuple[list[Effect], dict[str, dict[int, bytes]]]], data: st.DataObject
+) -> None:
+    """The file's own hash was right when it was opened: this is what the disk did to it later."""
+    whole = Snapshot(PROGRAMS)
+    for change in feed_of(batches):
+        whole.apply(change)
+    body = bytearray(b"".join(whole.packed(MODULUS)))
+    contents = FactBase(bytes(body)).contents
+    place = data.draw(st.integers(8, contents.table - 1)) if contents.table > 8 else 0
+    body[place] ^= data.draw(st.integers(1, 255)) if place else 0
+    base = FactBase(bytes(body))
+    for fact in whole.facts():
+        assert read_again(base, fact) in (fact, "snapshot_damaged")
+
+
+def read_again(base: FactBase, fact: Fact) -> Fact | str | None:
+    """A fact as the base tells it, or the code of the error that comes instead."""
+    try:
+        return base.fact(fact.entity, fact.key())
+    except StoreError as error:
+        return error.code
+
+
+@given(st.binary(max_size=64) | st.binary(max_size=64).map(lambda tail: b"facts 1\n" + tail))
+def test_what_is_no_base_is_not_taken_for_one(noise: bytes) -> None:
+    """Nor do its mistakes come out as anything but the error that says so."""
+    with pytest.raises(StoreError) as raised:
+        FactBase(noise)
+    assert raised.value.code == "snapshot_unfit"
