@@ -226,11 +226,14 @@ def public_app(built: Services, settings: Settings) -> AsgiApp:
     return create_app(built, settings=EntranceSettings(settings.trusted_proxies, legacy))
 
 
-def protocol(settings: Settings) -> type[asyncio.Protocol]:
-    """What speaks HTTP on each connection: bounded in what a stranger may take."""
+def protocol(app: AsgiApp, settings: Settings) -> type[asyncio.Protocol]:
+    """What speaks HTTP on each connection of an application: bounded in what a stranger may take."""
+    from policy_service.api.lane import lane_protocol
     from policy_service.api.wire import bounded_protocol
 
-    return bounded_protocol(settings.read_timeout_s)
+    if settings.fast_lane == "off":
+        return bounded_protocol(settings.read_timeout_s)
+    return lane_protocol(app, settings.read_timeout_s)
 
 
 def explained_document(explanation: Explanation, scope: str) -> dict[str, Any]:

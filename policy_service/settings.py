@@ -92,6 +92,11 @@ class Settings(BaseSettings):
         description="Seconds that a request may be in coming, from its first byte to its last, and a connection may be "
         "open before its first; also the interval at which clients that do not read their answers are cut off.",
     )
+    fast_lane: Literal["on", "off"] = Field(
+        "on",
+        description="`on`: plain `POST /decide` and `/decide/batch` are answered where their bytes arrive, in a "
+        "fraction of the time. `off`: by the documented routes, as all else. The answers are the same.",
+    )
     shutdown_grace_s: int = Field(
         10, ge=0, le=600, description="Seconds that requests under way are given when the server is told to stop."
     )

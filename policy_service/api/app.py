@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -51,7 +52,11 @@ class Application(FastAPI):
 
 
 def create_app(
-    services: Services, *, local_actor: str | None = None, settings: EntranceSettings | None = None
+    services: Services,
+    *,
+    local_actor: str | None = None,
+    settings: EntranceSettings | None = None,
+    make_name: Callable[[int], str] = secrets.token_hex,
 ) -> FastAPI:
     """The whole application.
 
@@ -60,10 +65,11 @@ def create_app(
         local_actor: `local:<uid>` for an application inside a local command: it asks for no keys, and whoever speaks
             to it is the operator. Never serve such an application on a socket.
         settings: the older header and trusted proxies; None for the defaults.
+        make_name: names for requests that came without: so many random bytes in hexadecimal.
     """
     chosen = settings or EntranceSettings()
     legacy = chosen.legacy.name if chosen.legacy else None
-    site = _site(services, chosen, local_actor)
+    site = _site(services, chosen, local_actor, make_name)
     app = Application(
         title="policy-service",
         version=_version(),
@@ -79,7 +85,7 @@ def create_app(
     app.state.site = site
     app.add_middleware(Heads)
     app.add_middleware(Bugs)
-    app.add_middleware(Tracing)
+    app.add_middleware(Tracing, make=make_name)
     app.add_exception_handler(HTTPException, http_problem)
     needed = security(legacy)
     add_decide_routes(app, site, needed)
@@ -89,14 +95,16 @@ def create_app(
     return app
 
 
-def _site(services: Services, settings: EntranceSettings, local_actor: str | None) -> Site:
+def _site(
+    services: Services, settings: EntranceSettings, local_actor: str | None, make_name: Callable[[int], str]
+) -> Site:
     local = None if local_actor is None else Caller(actor=local_actor, workspace=SYSTEM_WORKSPACE, is_operator=True)
     meters = Meters()
     meters.shadow.shadow = services.shadow
     meters.ledger.services = services
     entrance = Entrance(services.gate, services.replica, settings, local)
     point = DecisionPoint(entrance, services.decisions, services.replica, meters)
-    return Site(services, entrance, point, Office(entrance, services), meters)
+    return Site(services, entrance, point, Office(entrance, services), meters, make_name)
 
 
 @contextlib.asynccontextmanager

@@ -99,7 +99,12 @@ class DecisionPoint:
     def is_ready_for(self, question: Question) -> bool:
         """Whether it can be decided now, without waiting for newer facts."""
         wanted = question.ask.min_revision
-        return wanted is None or wanted <= self._replica.revision
+        return wanted is None or wanted <= self.revision
+
+    @property
+    def revision(self) -> int:
+        """The last change that its facts have seen."""
+        return self._replica.revision
 
     def reply(self, question: Question) -> Held[Reply]:
         """Decide, and hold the answer until it is recorded. Raises StoreError where it cannot be decided."""
@@ -211,8 +216,19 @@ async def answer_decide_later(point: DecisionPoint, follower: Follower, incoming
     return await point.released(held, incoming)
 
 
-async def answer_batch(point: DecisionPoint, services: Services, incoming: Incoming) -> Reply:
-    """The answer to `POST /decide/batch`, errors included. It waits at most 250 ms, for all of its questions."""
+def answer_batch(point: DecisionPoint, incoming: Incoming) -> Held[Reply] | None:
+    """The answer to `POST /decide/batch`, as `answer_decide` gives it; None where a question must wait for facts."""
+    try:
+        batch = point.batch(incoming)
+        if any(revision > point.revision for revision in batch.revisions()):
+            return None
+        return _noticed(point, incoming, point.batch_reply(batch, {}))
+    except PolicyServiceError as error:
+        return Held(point.refusal(incoming, error))
+
+
+async def answer_batch_later(point: DecisionPoint, services: Services, incoming: Incoming) -> Reply:
+    """The answer where `answer_batch` had none: after waiting at most 250 ms, for all of its questions."""
     try:
         batch = point.batch(incoming)
         troubles = await _reach(services, batch.revisions())

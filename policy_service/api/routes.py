@@ -10,7 +10,14 @@ from pydantic import BaseModel
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from policy_service.api.bodies import BatchBody, DecideBody
-from policy_service.api.decide import BATCH, DECIDE, answer_batch, answer_decide, answer_decide_later
+from policy_service.api.decide import (
+    BATCH,
+    DECIDE,
+    answer_batch,
+    answer_batch_later,
+    answer_decide,
+    answer_decide_later,
+)
 from policy_service.api.docs_page import docs_page
 from policy_service.api.endpoints import Endpoint
 from policy_service.api.incoming import BATCH_LIMIT, Incoming
@@ -44,13 +51,19 @@ def add_decide_routes(app: FastAPI, site: Site, security: list[Json]) -> None:
             return await answer_decide_later(site.point, site.services.follower, incoming)
         return await site.point.released(held, incoming)
 
+    async def decided_together(incoming: Incoming) -> Reply:
+        held = answer_batch(site.point, incoming)
+        if held is None:
+            return await answer_batch_later(site.point, site.services, incoming)
+        return await site.point.released(held, incoming)
+
     async def decide(request: Request) -> Response:
         return await site.serve(request, lambda incoming: site.timed(DECIDE, decided(incoming)), DECISIONS_EVALUATE)
 
     async def decide_batch(request: Request) -> Response:
         return await site.serve(
             request,
-            lambda incoming: site.timed(BATCH, answer_batch(site.point, site.services, incoming)),
+            lambda incoming: site.timed(BATCH, decided_together(incoming)),
             DECISIONS_EVALUATE,
             BATCH_LIMIT,
         )

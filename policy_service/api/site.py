@@ -21,13 +21,14 @@ from policy_service.service.services import Services
 
 
 class Site(msgspec.Struct, frozen=True):
-    """One application's parts."""
+    """One application's parts. `make_name`: so many random bytes in hexadecimal, to name a request by."""
 
     services: Services
     entrance: Entrance
     point: DecisionPoint
     office: Office
     meters: Meters
+    make_name: Callable[[int], str]
 
     async def serve(
         self,

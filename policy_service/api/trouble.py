@@ -13,7 +13,8 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from policy_service.api.problems import plain_problem_reply
-from policy_service.api.tracing import TRACE
+from policy_service.api.replies import Reply
+from policy_service.api.tracing import TRACE, Trace
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -65,10 +66,15 @@ class Bugs:
         try:
             await self._app(scope, receive, noting)
         except Exception as error:  # whatever it is, the caller gets no traceback
-            _LOG.error("unexpected %s at %s %s", type(error).__name__, _places(error), scope.get(TRACE, ""))
+            reply = bug_reply(error, scope.get(TRACE))
             if not started:
-                reply = plain_problem_reply(500, "internal_error", "an error of this service; nothing was decided")
                 await reply.response()(scope, receive, send)
+
+
+def bug_reply(error: Exception, trace: Trace | None) -> Reply:
+    """The answer where nobody foresaw an exception, once it is logged."""
+    _LOG.error("unexpected %s at %s %s", type(error).__name__, _places(error), trace or "")
+    return plain_problem_reply(500, "internal_error", "an error of this service; nothing was decided")
 
 
 class Heads:

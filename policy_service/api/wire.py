@@ -59,6 +59,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._begun = 0
         self._head_size = 0
         self._unsent = 0
+        self._is_over = False
         self._trouble = _NOT_HTTP
         self._watch = self.loop.call_later(self.read_timeout_s, self._look)
 
@@ -66,6 +67,25 @@ class BoundedProtocol(HttpToolsProtocol):
         """It is closed, by either side."""
         self._watch.cancel()
         super().connection_lost(exc)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # uvicorn's says nothing, and drops the answer
+        """The client sends no more. What it asked whole is answered before the connection ends (RFC 9112, 9.6)."""
+        self._is_over = True
+        return self._is_answering()
+
+    def on_response_complete(self) -> None:
+        """An answer is out."""
+        super().on_response_complete()
+        if self._is_over and not self._is_busy():
+            self.transport.close()
+
+    def _is_busy(self) -> bool:
+        """Whether a request has begun and is not answered yet."""
+        return bool(self.pipeline) or (self.cycle is not None and not self.cycle.response_complete)
+
+    def _is_answering(self) -> bool:
+        """Whether a request came whole and is not answered yet."""
+        return bool(self.pipeline) or (self._is_busy() and not self.cycle.more_body)
 
     def data_received(self, data: bytes) -> None:
         """Bytes came. Strangers' noise is answered, never logged: they would fill the disk."""

@@ -35,7 +35,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         ledger: opens this process's shard of the ledger for as long as it decides.
         local_app: the API as an ASGI application for the local caller, without credentials.
         public_app: the API as everybody else meets it.
-        protocol: the class that speaks HTTP on each connection of `serve`.
+        protocol: the class that speaks HTTP on each connection of an application that `serve` serves.
         decision_document: an explained decision as the API shows it, for the scope that was asked for.
     """
 
@@ -48,7 +48,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Callable[[Settings, Services], AbstractContextManager[None]]
     local_app: Callable[[Services], AsgiApp]
     public_app: Callable[[Services, Settings], AsgiApp]
-    protocol: Callable[[Settings], type[asyncio.Protocol]]
+    protocol: Callable[[AsgiApp, Settings], type[asyncio.Protocol]]
     decision_document: Callable[[Explanation, str], dict[str, Any]]
 
 

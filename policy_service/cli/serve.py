@@ -62,7 +62,8 @@ def serve(
         if services.recorder is None:
             screen.note(_OFF)
         reload_on_hangup(services.peppers, settings.pepper_path())
-        app, protocol = environment.public_app(services, settings), environment.protocol(settings)
+        app = environment.public_app(services, settings)
+        protocol = environment.protocol(app, settings)
         with environment.ledger(settings, services):
             run_server(app, settings, protocol, lambda url: screen.line(_welcome(url)))
     screen.note("stopped")

@@ -53,7 +53,7 @@ class Terminal:
             ledger=lambda _settings, _services: contextlib.nullcontext(),
             local_app=lambda services: create_app(services, local_actor=OPERATOR.actor),
             public_app=lambda services, _settings: create_app(services),
-            protocol=lambda settings: bounded_protocol(settings.read_timeout_s),
+            protocol=lambda _app, settings: bounded_protocol(settings.read_timeout_s),
             decision_document=explained_document,
         )
 

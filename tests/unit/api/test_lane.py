@@ -1,0 +1,397 @@
+"""The fast lane's own states: what it takes, holds back, and how it ends. tests/property/test_lane.py has equality."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from policy_service.api.lane import LaneProtocol, State, lane_protocol
+from policy_service.api.plain_heads import MOST_HEADS, PlainHeads, read_plain_head
+from policy_service.model.errors import StoreError
+from tests.fakes import MemoryLog
+from tests.lanes import Lanes, Wire, asked
+from tests.unit.service.house import OPERATOR
+
+BODY = json.dumps({"scope": "pipelines:run", "resource": "pipeline:etl"}).encode()
+
+
+@pytest.fixture
+def lanes() -> Lanes:
+    """An application of its own."""
+    return Lanes()
+
+
+def plain(lanes: Lanes, *headers: str) -> bytes:
+    """A request that the lane takes."""
+    return asked(BODY, key=lanes.keys["operator"], headers=headers)
+
+
+def state(wire: Wire) -> State:
+    """Where a connection of the lane is."""
+    assert isinstance(wire.protocol, LaneProtocol)
+    return wire.protocol._state
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    """One scenario to its end, within ten seconds."""
+
+    async def whole() -> None:
+        async with asyncio.timeout(10):
+            await scenario()
+
+    asyncio.run(whole())
+
+
+def slow_disk(lanes: Lanes) -> MemoryLog:
+    """From now on records are synced, and that takes until the log is told to go on."""
+    log = MemoryLog()
+    log.is_slow = True
+    recorder = lanes.house.recorder
+    assert recorder is not None
+    recorder.durability = "fsync"
+    recorder.use(log)
+    return log
+
+
+def test_a_plain_request_makes_no_task(lanes: Lanes) -> None:
+    """Nor does it meet uvicorn's parser."""
+
+    async def scenario() -> None:
+        wire = lanes.connect(lanes.lane)
+        await wire.deliver([plain(lanes)] * 3)
+        assert wire.transport.written.count(b"HTTP/1.1 200 OK\r\n") == 3
+        assert wire.protocol.cycle is None
+        assert state(wire) is State.FREE
+        assert wire.protocol.server_state.total_requests == 3
+
+    run(scenario)
+
+
+def test_what_is_not_plain_takes_the_route_and_the_next_request_the_lane(lanes: Lanes) -> None:
+    """Once the parser stands between two requests again."""
+
+    async def scenario() -> None:
+        wire = lanes.connect(lanes.lane)
+        await wire.deliver([b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"])
+        assert state(wire) is State.ROUTE
+        await wire.deliver([plain(lanes)])
+        assert state(wire) is State.FREE
+        assert wire.transport.written.count(b"HTTP/1.1 200 OK\r\n") == 2
+
+    run(scenario)
+
+
+def test_no_answer_leaves_before_its_record_is_synced(lanes: Lanes) -> None:
+    """What comes meanwhile is kept, and reading pauses; then all is answered in its order."""
+
+    async def scenario() -> None:
+        log = slow_disk(lanes)
+        wire = lanes.connect(lanes.lane)
+        wire.protocol.data_received(plain(lanes, "X-Request-Id: one"))
+        await asyncio.sleep(0.01)
+        assert state(wire) is State.ANSWERING
+        assert wire.transport.written == b""
+        wire.protocol.data_received(plain(lanes, "X-Request-Id: two"))
+        wire.protocol.data_received(b"GET /healthz HTTP/1.1\r\nX-Request-Id: three\r\n\r\n")
+        assert wire.transport.is_paused
+        log.go.set()
+        await wire.settle()
+        told = wire.transport.written
+        assert told.count(b"HTTP/1.1 200 OK\r\n") == 3
+        assert told.index(b": one") < told.index(b": two") < told.index(b": three")
+        assert not wire.transport.is_paused
+
+    run(scenario)
+
+
+def test_what_cannot_be_recorded_is_503_and_no_decision(lanes: Lanes) -> None:
+    """The answer was ready; it is not sent."""
+
+    async def scenario() -> None:
+        lanes.log.broken = StoreError("ledger_full", "there is no space left for decision records")
+        wire = lanes.connect(lanes.lane)
+        await wire.deliver([plain(lanes)])
+        assert wire.transport.written.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert b"decision_id" not in wire.transport.written
+        lanes.log.broken = None
+        await wire.deliver([plain(lanes)])
+        assert b"HTTP/1.1 200 OK" in wire.transport.written
+
+    run(scenario)
+
+
+def test_on_shutdown_what_waits_for_its_sync_is_answered_and_the_connection_ends(lanes: Lanes) -> None:
+    """One that waits for nothing ends at once."""
+
+    async def scenario() -> None:
+        log = slow_disk(lanes)
+        idle, busy = lanes.connect(lanes.lane), lanes.connect(lanes.lane)
+        busy.protocol.data_received(plain(lanes))
+        await asyncio.sleep(0.01)
+        for wire in (idle, busy):
+            wire.protocol.shutdown()
+        assert (idle.transport.is_closed, busy.transport.is_closed) == (True, False)
+        log.go.set()
+        await busy.settle()
+        assert b"\r\nconnection: close\r\n\r\n" in busy.transport.written
+        assert busy.transport.is_closed
+
+    run(scenario)
+
+
+def test_on_shutdown_a_request_in_coming_is_answered(lanes: Lanes) -> None:
+    """Its head had been taken; the body may still come."""
+
+    async def scenario() -> None:
+        wire = lanes.connect(lanes.lane)
+        request = plain(lanes)
+        wire.protocol.data_received(request[:-5])
+        assert state(wire) is State.GATHERING
+        wire.protocol.shutdown()
+        assert not wire.transport.is_closed
+        await wire.deliver([request[-5:]])
+        assert wire.transport.written.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"\r\nconnection: close\r\n\r\n" in wire.transport.written
+        assert wire.transport.is_closed
+
+    run(scenario)
+
+
+def test_a_body_in_pieces_is_gathered_for_callers_alone(lanes: Lanes) -> None:
+    """A stranger's body is not awaited: the route says no before it comes."""
+
+    async def scenario() -> None:
+        wire = lanes.connect(lanes.lane)
+        request = plain(lanes)
+        await wire.deliver([request[:-40], request[-40:-20], request[-20:]])
+        assert wire.protocol.cycle is None
+        assert wire.transport.written.startswith(b"HTTP/1.1 200 OK\r\n")
+        stranger = lanes.connect(lanes.lane)
+        await stranger.deliver([asked(BODY, key="psx_nobody")[:-1]])
+        assert stranger.transport.written.startswith(b"HTTP/1.1 401 Unauthorized\r\n")
+        assert state(stranger) is State.ROUTE
+
+    run(scenario)
+
+
+def test_more_than_the_body_goes_to_the_route(lanes: Lanes) -> None:
+    """A pipelined request that came with the rest of a gathered one."""
+
+    async def scenario() -> None:
+        wire = lanes.connect(lanes.lane)
+        request = plain(lanes)
+        await wire.deliver([request[:-5], request[-5:] + b"GET /healthz HTTP/1.1\r\n\r\n"])
+        assert wire.transport.written.count(b"HTTP/1.1 200 OK\r\n") == 2
+
+    run(scenario)
+
+
+def test_a_gathered_body_that_does_not_come_is_408(lanes: Lanes) -> None:
+    """The bound of every request."""
+
+    async def scenario() -> None:
+        wire = lanes.connect(lane_protocol(lanes.app, 0.05))
+        wire.protocol.data_received(plain(lanes)[:-5])
+        await asyncio.sleep(0.1)
+        assert wire.transport.written.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+        assert wire.transport.is_closed
+
+    run(scenario)
+
+
+def test_a_client_that_does_not_read_is_left_to_the_route(lanes: Lanes) -> None:
+    """Which waits until what was written is out."""
+
+    async def scenario() -> None:
+        wire = lanes.connect(lanes.lane)
+        wire.protocol.pause_writing()
+        wire.protocol.data_received(plain(lanes))
+        assert state(wire) is State.ROUTE
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert wire.transport.written == b""
+        wire.protocol.resume_writing()
+        await wire.settle()
+        assert wire.transport.written.startswith(b"HTTP/1.1 200 OK\r\n")
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("way", ["lane", "route"])
+def test_half_closed_connections_get_their_answer(lanes: Lanes, way: str) -> None:
+    """On either way; and then the connection ends."""
+
+    async def scenario() -> None:
+        wire = lanes.connect(getattr(lanes, way))
+        wire.protocol.data_received(plain(lanes) * 2)
+        assert wire.protocol.eof_received()
+        await wire.settle()
+        assert wire.transport.written.count(b"HTTP/1.1 200 OK\r\n") == 2
+        assert wire.transport.is_closed
+
+    run(scenario)
+
+
+def test_a_connection_is_let_go_when_it_was_idle_for_long_enough(lanes: Lanes) -> None:
+    """Counted from the last answer, whoever gave it; one that is used stays."""
+
+    async def scenario() -> None:
+        wire = lanes.connect(lanes.lane)
+        wire.protocol.timeout_keep_alive = 0.2  # type: ignore[assignment]  # uvicorn's own is whole seconds
+        for request in (plain(lanes), b"GET /healthz HTTP/1.1\r\n\r\n", plain(lanes), plain(lanes)):
+            await asyncio.sleep(0.12)
+            await wire.deliver([request])
+        assert not wire.transport.is_closed
+        assert wire.transport.written.count(b"HTTP/1.1 200 OK\r\n") == 4
+        await asyncio.sleep(0.3)
+        assert wire.transport.is_closed
+
+    run(scenario)
+
+
+def test_the_timer_of_idle_connections_ends_none_that_waits_for_its_answer(lanes: Lanes) -> None:
+    """A slow disk is no idle client."""
+
+    async def scenario() -> None:
+        wire = lanes.connect(lanes.lane)
+        wire.protocol.timeout_keep_alive = 0.05  # type: ignore[assignment]  # as above
+        await wire.deliver([plain(lanes)])
+        log = slow_disk(lanes)
+        wire.protocol.data_received(plain(lanes))
+        await asyncio.sleep(0.15)
+        assert not wire.transport.is_closed
+        log.go.set()
+        await wire.settle()
+        assert wire.transport.written.count(b"HTTP/1.1 200 OK\r\n") == 2
+        await asyncio.sleep(0.15)
+        assert wire.transport.is_closed
+
+    run(scenario)
+
+
+def test_a_request_that_must_wait_for_facts_goes_to_the_route_in_its_turn(lanes: Lanes) -> None:
+    """Those before it are the lane's; those behind it wait."""
+    lanes.house.admin.put_user(OPERATOR, "acme", "new")
+    ahead = json.dumps({"scope": "a:b", "resource": "pipeline:x", "min_revision": lanes.house.store.head()}).encode()
+
+    async def scenario() -> None:
+        wire = lanes.connect(lanes.lane)
+        waiting = asked(ahead, key=lanes.keys["operator"], headers=("X-Request-Id: two",))
+        await wire.deliver([plain(lanes, "X-Request-Id: one") + waiting + plain(lanes, "X-Request-Id: three")])
+        told = wire.transport.written
+        assert told.count(b"HTTP/1.1 200 OK\r\n") == 3
+        assert told.index(b": one") < told.index(b": two") < told.index(b": three")
+
+    run(scenario)
+
+
+def test_before_any_facts_the_route_is_asked(lanes: Lanes) -> None:
+    """It reads them first."""
+    lanes.site.services.replica._snapshot.revision = 0
+
+    async def scenario() -> None:
+        wire = lanes.connect(lanes.lane)
+        wire.protocol.data_received(plain(lanes))
+        assert state(wire) is State.ROUTE
+        wire.end()
+
+    run(scenario)
+
+
+def test_a_bug_is_a_500_as_it_is_on_the_route(lanes: Lanes, caplog: pytest.LogCaptureFixture) -> None:
+    """Told to the log, and to the caller without its text."""
+    told: list[bytes] = []
+
+    def breaks(*_: Any) -> Any:
+        raise ZeroDivisionError("secret")
+
+    lanes.site.point._decisions.decide = breaks
+
+    async def scenario() -> None:
+        for way in (lanes.route, lanes.lane):
+            wire = lanes.connect(way)
+            await wire.deliver([plain(lanes), plain(lanes)])
+            told.append(wire.transport.written)
+
+    run(scenario)
+    assert told[0] == told[1]
+    assert told[1].count(b"HTTP/1.1 500 Internal Server Error\r\n") == 2
+    assert caplog.text.count("unexpected ZeroDivisionError") == 4
+    assert "secret" not in caplog.text
+
+
+def test_an_upgrade_that_is_ignored_leaves_the_connection_to_the_route(lanes: Lanes) -> None:
+    """The parser does not stand where it seems to."""
+
+    async def scenario() -> None:
+        wire = lanes.connect(lanes.lane)
+        await wire.deliver([b"GET /healthz HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"])
+        assert wire.transport.written.startswith(b"HTTP/1.1 200 OK\r\n")
+        wire.protocol.data_received(plain(lanes))
+        assert state(wire) is State.ROUTE
+        wire.end()
+
+    run(scenario)
+
+
+def test_an_answer_for_nobody_is_counted_and_not_sent(lanes: Lanes) -> None:
+    """The client went away while the record was synced."""
+
+    async def scenario() -> None:
+        log = slow_disk(lanes)
+        wire = lanes.connect(lanes.lane)
+        wire.protocol.data_received(plain(lanes))
+        await asyncio.sleep(0.01)
+        wire.transport.close()
+        wire.end()
+        log.go.set()
+        while not lanes.counted().get('policy_service_decide_seconds_count{route="decide"}'):
+            await asyncio.sleep(0.01)
+        assert wire.transport.written == b""
+
+    run(scenario)
+
+
+def test_heads_are_remembered_up_to_a_bound() -> None:
+    """And such as name one request are not."""
+    heads = PlainHeads()
+    for number in range(MOST_HEADS + 10):
+        request = asked(BODY, headers=(f"X-Number: {number}",))
+        assert heads.find(request) is heads.find(request)
+        assert heads.find(request) is not None
+    assert len(heads._known) == 10
+    named = asked(BODY, headers=("X-Request-Id: seven",))
+    assert heads.find(named) is not heads.find(named)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"POST /decide HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST /decide HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+        b"POST /decide HTTP/1.1\r\n\r\n",
+        b"POST /decide HTTP/1.1\r\nContent-Length: 65537\r\n\r\n",
+        b"POST /decide HTTP/1.1\r\nContent-Length: 00000000002\r\n\r\n",
+        b"POST /decide/batch HTTP/1.1\r\nContent-Length: 4194305\r\n\r\n",
+        b"POST /decide\r\nContent-Length: 2\r\n\r\n",
+        b"PUT /decide HTTP/1.1\r\nContent-Length: 2\r\n\r\n",
+        b"POST /decide HTTP/1.1\r\nContent-Length: 2\r\nBad Name: x\r\n\r\n",
+    ],
+)
+def test_what_is_no_plain_head(raw: bytes) -> None:
+    """More than a head, no body, one past the limit, no HTTP."""
+    assert read_plain_head(raw) is None
+
+
+def test_the_setting_turns_it_off(monkeypatch: pytest.MonkeyPatch, lanes: Lanes) -> None:
+    """Then all goes the documented way."""
+    from policy_service.bootstrap import protocol
+    from policy_service.settings import load_settings
+
+    assert issubclass(protocol(lanes.app, load_settings()), LaneProtocol)
+    monkeypatch.setenv("POLICY_SERVICE_FAST_LANE", "off")
+    assert not issubclass(protocol(lanes.app, load_settings()), LaneProtocol)
