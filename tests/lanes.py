@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 from policy_service.api.app import create_app
 from policy_service.api.lane import LaneProtocol, State, lane_protocol
 from policy_service.api.wire import BoundedProtocol, bounded_protocol
-from policy_service.service.recorder import Recorder
+from policy_service.service.recording.recorder import Recorder
 from tests.fakes import MemoryLog
 from tests.unit.api.desk import ADMIN_SCOPES, PEER, services_of
 from tests.unit.service.house import OPERATOR, House

@@ -17,7 +17,7 @@ from policy_service.api.tracing import Trace, read_trace
 from policy_service.api.trouble import bug_reply
 from policy_service.model.errors import PolicyServiceError
 from policy_service.model.names import DECISIONS_EVALUATE
-from policy_service.service.groups import Held
+from policy_service.service.recording.groups import Held
 
 Headers = Sequence[tuple[bytes, bytes]]
 
