@@ -14,7 +14,7 @@ SERVICE := $(BIN)/policy-service
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-keys test check lint format types imports dependencies property conformance e2e security kills mutation bench bench-peers docs lock
+.PHONY: help setup run demo-keys test check lint format types imports dependencies property conformance e2e security kills soundness mutation bench bench-peers docs lock
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ security: $(READY) ## The attack suite, against a running server; prints what it
 
 kills: $(READY) ## Six hundred kills of a server under load, on sound, full and read-only disks; every answer looked up afterwards (long)
 	@$(PYTEST) tests/e2e -m long -s
+
+soundness: $(READY) ## What is proved, against 100,000 requests for each of 21 policies; prints what it tried (minutes)
+	@$(BIN)/python -m tests.property.soundness
 
 mutation: $(READY) ## Mutants of the engine against the theorems (long)
 	@$(BIN)/mutmut run

@@ -29,11 +29,11 @@ class Budget:
         self._ends = time.monotonic() + seconds
 
     def left_ms(self) -> int:
-        """What one question may take: no more than a quarter of all, so that others are asked as well.
+        """What one question may take: no more than a quarter of what is left, so that others are asked as well.
 
         At least a millisecond: the solver takes 0 for "for ever".
         """
-        return max(_LEAST_MS, int(min(self._ends - time.monotonic(), self.seconds / _SHARES) * 1000))
+        return max(_LEAST_MS, int((self._ends - time.monotonic()) / _SHARES * 1000))
 
     @property
     def is_spent(self) -> bool:

@@ -57,6 +57,33 @@ EVERYWHERE = (
 )
 """What any condition may say."""
 
+ARITHMETIC = (
+    "resource.attr.level * 3 - 1 >= 2",
+    "resource.attr.level * resource.attr.level <= 9",
+    "resource.attr.ratio + 1.5 < 2.0 || -resource.attr.ratio <= -2.0",
+    "resource.attr.ratio * 2.0 - 0.5 > 0.0",
+    'resource.attr.env + "!" == "prod!"',
+    'resource.attr.env.contains("ro") || resource.attr.env.endsWith("v")',
+    'resource.attr.env < "m" || resource.attr.env >= "z"',
+    'resource.attr.env <= "dev" || resource.attr.env > "prod"',
+    'string(resource.attr.level) == "-7" || string(resource.attr.frozen) == "true"',
+    "bool(resource.attr.env)",
+    "resource.attr.frozen > false || resource.attr.frozen >= has(resource.attr.env)",
+    "resource.attr.frozen < true && resource.attr.frozen <= has(resource.attr.env)",
+    "int(resource.attr.since) > 1700000000",
+    "timestamp(resource.attr.level * 500000000) <= request.time",
+    'resource.attr.since + duration("1h") > request.time && duration("1h") + resource.attr.since > request.time',
+    'resource.attr.since - duration("1s") < request.time',
+    'request.time - resource.attr.since >= duration("0s") && request.time - resource.attr.since <= duration("36h")',
+    'request.time - resource.attr.since + duration("1h") > duration("2h")',
+    '(request.time - resource.attr.since - duration("1h")).getHours() > 22',
+    "(request.time - resource.attr.since).getMinutes() == 0 || (request.time - resource.attr.since).getSeconds() < 0",
+    "(request.time - resource.attr.since).getMilliseconds() == 0",
+    '(resource.attr.tags + ["prod"]).exists(t, t == "secret")',
+    '"secret" in resource.attr.tags + [resource.attr.env]',
+)
+"""Every operator and function that the others have no use for."""
+
 ON_PIPELINES = (
     'resource.attr.env == "prod"',
     'has(resource.attr.env) && resource.attr.env == "prod"',
@@ -86,6 +113,7 @@ ON_PIPELINES = (
     "resource.attr.ratios.exists(r, r > 1.0)",
     "resource.attr.flags.all(f, f)",
     "resource.attr.times.exists(t, t > request.time)",
+    *ARITHMETIC,
 )
 """What conditions on pipelines may say besides."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from random import Random
 from typing import TypeVar
 
 from hypothesis import strategies as st
@@ -14,9 +15,19 @@ from hypothesis import strategies as st
 T = TypeVar("T")
 
 
+_SIZES: dict[st.SearchStrategy[int], int] = {}
+
+
 @functools.cache
 def _below(count: int) -> st.SearchStrategy[int]:
-    return st.integers(0, count - 1)
+    strategy = st.integers(0, count - 1)
+    _SIZES[strategy] = count
+    return strategy
+
+
+def rolled(random: Random) -> st.DrawFn:
+    """Draws by dice, for what is drawn outside of Hypothesis: by the hundred thousand, without shrinking."""
+    return lambda strategy: random.randrange(_SIZES[strategy])
 
 
 def pick(draw: st.DrawFn, options: Sequence[T]) -> T:

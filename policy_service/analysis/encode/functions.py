@@ -51,8 +51,8 @@ def apply(node: Call, args: list[Any]) -> Result:
     if all(map(is_known, args)):
         value = FUNCTIONS[node.overload](*args)
         return (_some_value(node.type), True) if value is None else (value, False)
-    if node.overload in _STRUCTURAL:
-        return _STRUCTURAL[node.overload](node, args)
+    if node.overload in STRUCTURAL:
+        return STRUCTURAL[node.overload](node, args)
     place = next((place for place, arg in enumerate(args) if isinstance(arg, Choice)), None)
     if place is not None:
         return _for_each_option(node, args, place)
@@ -77,9 +77,9 @@ def _on_terms(node: Call, args: list[Any]) -> Result:
         return _compare(COMPARISONS[name], node.args[0].type, args), False
     if name in calendar.PARTS:
         return calendar.PARTS[name](args[0]), False
-    if name not in _FUNCTIONS:
-        raise Unsupported(_WORDS.get(name, name))
-    return _FUNCTIONS[name](*args)
+    if name not in FORMULAS:
+        raise Unsupported(WORDS.get(name, name))
+    return FORMULAS[name](*args)
 
 
 def _compare(symbol: str, kind: Type, args: list[Any]) -> Truth:
@@ -149,7 +149,7 @@ def _add_list(_: Call, args: list[Any]) -> Result:
     return Sequence((*left.slots, *right.slots), left.is_bag or right.is_bag), False
 
 
-_STRUCTURAL: Final[dict[str, Callable[[Call, list[Any]], Result]]] = {
+STRUCTURAL: Final[dict[str, Callable[[Call, list[Any]], Result]]] = {
     "equals": _equals,
     "not_equals": _not_equals,
     "in_list": _in_list,
@@ -221,7 +221,7 @@ def _checked(check: Callable[[Any], Result], compute: Callable[..., Any]) -> Cal
 
 
 _RNE: Final = z3.RNE()
-_FUNCTIONS: Final[dict[str, Callable[..., Result]]] = {
+FORMULAS: Final[dict[str, Callable[..., Result]]] = {
     "add_int64": _checked(_int, lambda left, right: left + right),
     "subtract_int64": _checked(_int, lambda left, right: left - right),
     "multiply_int64": _checked(_int, lambda left, right: left * right),
@@ -255,7 +255,7 @@ _FUNCTIONS: Final[dict[str, Callable[..., Result]]] = {
     "duration_to_milliseconds": _milliseconds,
 }
 
-_WORDS: Final = {
+WORDS: Final = {
     "timestamp_to_string": "`string()` of a timestamp",
     "duration_to_string": "`string()` of a duration",
     "string_to_int64": "`int()` of a string",

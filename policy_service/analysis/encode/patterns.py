@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import z3
 
-from policy_service.analysis.encode.terms import Truth, Unsupported, text_value
+from policy_service.analysis.encode.terms import LAST_CHARACTER, UNNAMED, Truth, Unsupported, text_value
 
 _Ranges = list[tuple[int, int]]
-_LAST: Final = 0x2FFFF
+_LAST: Final = 0x10FFFF
 _MAX_REPEAT: Final = 1000
 
 _CLASSES: Final[dict[str, _Ranges]] = {
@@ -224,11 +224,15 @@ def _loop(atom: Any, low: int, high: int | None) -> Any:
 def _ranges(ranges: _Ranges) -> Any:
     if not ranges:
         return z3.Empty(_sort())
-    return _union([_range(low, min(high, _LAST)) for low, high in ranges])
+    return _union([_range(low, high) for low, high in ranges])
 
 
 def _range(low: int, high: int) -> Any:
-    return z3.Re(text_value(chr(low))) if low == high else z3.Range(text_value(chr(low)), text_value(chr(high)))
+    """Characters from here to there; if any that Z3 does not have, then all of those (see `UNNAMED`)."""
+    if low == high:
+        return z3.Re(text_value(chr(low)))
+    last = z3.StringVal(chr(LAST_CHARACTER)) if low < UNNAMED and high == _LAST else text_value(chr(high))
+    return z3.Range(text_value(chr(low)), last)
 
 
 def _without(ranges: _Ranges) -> _Ranges:

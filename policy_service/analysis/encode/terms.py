@@ -17,8 +17,11 @@ Truth = Any
 """A bool, or a Z3 expression of sort Bool."""
 
 BUILTIN: Final = (bool, int, float, str)
-_LAST_CHARACTER: Final = 0x2FFFF
+LAST_CHARACTER: Final = 0x2FFFF
 """Of Z3's strings; SMT-LIB has no code points beyond."""
+UNNAMED: Final = 0x2F000
+"""From here on no formula names a character, so that these 4,096 can stand for all that Z3 does not have: whatever
+texts with such characters come to, texts with these come to as well."""
 
 
 class Unsupported(Exception):  # noqa: N818 - it names a construct, it is no error of anybody's
@@ -109,9 +112,9 @@ def as_bool(truth: Truth) -> Term:
 
 
 def text_value(text: str) -> Term:
-    """The Z3 string of a text. Raises Unsupported for code points that Z3 does not have."""
-    if text and ord(max(text)) > _LAST_CHARACTER:
-        raise Unsupported("a character beyond U+2FFFF")
+    """The Z3 string of a text. Raises Unsupported for characters that stand for others."""
+    if text and ord(max(text)) >= UNNAMED:
+        raise Unsupported("a character beyond U+2EFFF")
     # Z3 reads \u{…} in literals, so a backslash of the author's must not stand for itself.
     return z3.StringVal(text.replace("\\", "\\u{5c}"))
 

@@ -107,6 +107,7 @@ class Text:
 
     def equals(self, value: Any) -> Truth:
         if isinstance(value, str):
+            text_value(value)  # or it could not be told from others, once this becomes a string
             self.compared.add(value)
             return self.code == self._texts.number(value)
         if isinstance(value, Text):
