@@ -28,6 +28,7 @@ RESERVED: Final = frozenset(
         "BUNDLE",
         "CREDENTIAL",
         "ITERATION_BUDGET",
+        "NOBODY",
         "ON",
         "RESOURCE_POLICIES",
         "REVOCATION",

@@ -27,31 +27,32 @@ if end is None:
     return Decision(*CREDENTIAL[credential.outcome], now, snapshot.revision, BUNDLE)
 """
 _REVOCATION: Final = """\
-grants = key.grants()
+workspace = key.workspace
+grants = (workspace.grants.get(key.principal_id) or key.grants()) if key.is_user else NOBODY
 if now >= end or now < key.starts or grants.suspended:
     ending = REVOCATION[standing(key, credential.slot, now, suspended=grants.suspended)]
     DENY ending
 """
 _WORKSPACE: Final = """\
-resource = request.resource
+resource, scope = request.resource, request.scope
 place = (resource.type, resource.id)
 if resource.workspace is not None and resource.workspace != key.workspace_id:
     DENY workspace_mismatch
-view = key.workspace.resources[place]
+view = workspace.resources[place]
 if view is None and (resource.workspace is None or resource.type not in ACCEPTS_UNREGISTERED):
     DENY unknown_resource
 """
 _SCOPE: Final = """\
-on = ON.get(request.scope)
+on = ON.get(scope)
 if on is None:
     DENY unknown_scope
 if resource.type not in on:
     DENY scope_resource_mismatch
-if request.scope not in (key.closure or snapshot.closure_of(key)):
+if scope not in (key.closure or snapshot.closure_of(key)):
     DENY insufficient_scope
 """
 _RBAC: Final = """\
-if key.is_user and request.scope not in grants.roles_on(place).scopes:
+if key.is_user and scope not in roles.scopes:
     DENY role_not_granted
 """
 _RESOURCE_POLICY: Final = """\
@@ -63,19 +64,24 @@ if ending is not None:
     DENY ending
 """
 _IP_ALLOWLIST: Final = """\
-allowlist, cidrs = key.workspace.allowlist, key.networks
+allowlist, cidrs = workspace.allowlist, key.networks
 if point is WRONG or (point is ABSENT and not (allowlist is None and cidrs is None)):
     DENY invalid_source_ip
-if (allowlist is not None and point not in allowlist) or (cidrs is not None and point not in cidrs):
+if allowlist is not None and not bisect_right(allowlist.bounds, point) % 2:
+    DENY ip_not_allowed
+if cidrs is not None and not bisect_right(cidrs.bounds, point) % 2:
     DENY ip_not_allowed
 """
 _PREPARE: Final = {
-    "point": "point = ABSENT if request.source_ip is None else source_point(request.source_ip)\n",
+    "point": "point = source_point(request.source_ip)\n",
     "context": "context = context_reader.read(request.context)\n",
-    "roles": "roles = grants.roles_on(place)\n",
+    "roles": "roles = grants.narrow.get(place, grants.wide) if grants.narrow else grants.wide\n",
     "owner": "owner = owner_of(view, resource.owner)\n",
 }
 """How facts that not every chain needs are made, just before the first check that needs them."""
+
+_NEEDS: Final = {"ip_allowlist": ("point",), "rbac": ("roles",)}
+"""What built-in checks need; a resource policy needs what its conditions do."""
 
 _BUILTIN: Final = {
     "credential": _CREDENTIAL,
@@ -133,7 +139,7 @@ def _body(policy: Policy, names: Names) -> Iterator[str]:
 def _builtin_needs(check: BuiltinCheck, names: Names) -> tuple[str, ...]:
     if check.name == "resource_policy":
         return names.shared
-    return ("point",) if check.name == "ip_allowlist" else ()
+    return _NEEDS.get(check.name, ())
 
 
 def _builtin(check: BuiltinCheck, names: Names) -> str:

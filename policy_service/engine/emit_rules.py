@@ -8,7 +8,7 @@ from policy_service.engine.conditions.emit import ConstantPool, emit_condition
 from policy_service.engine.endings import condition_denial, condition_fault, rule_denial
 from policy_service.engine.naming import Names
 from policy_service.language.ir import Condition
-from policy_service.language.policy import ConditionCheck, Policy, Rule
+from policy_service.language.policy import ConditionCheck, Policy, ResourcePolicy, Rule
 
 
 def emit_resource_policy(policy: Policy, resource_type: str, names: Names, pool: ConstantPool) -> Iterator[str]:
@@ -20,9 +20,10 @@ def emit_resource_policy(policy: Policy, resource_type: str, names: Names, pool:
         return
     resource = policy.resources[resource_type]
     yield f"rules_of_{stem} = RuleIndex(default_allow={resource.default == 'allow'})\n"
+    yield f"found_of_{stem} = rules_of_{stem}.found\n"
     for number, rule in enumerate(sorted(resource.rules, key=lambda rule: rule.name)):
         yield _rule(rule, f"rule_{number}_of_{stem}", resource_type, names, pool)
-    yield _check(stem, names.rule_parameters(resource_type), names.shared)
+    yield _check(resource, stem, names.rule_parameters(resource_type), names.shared)
 
 
 def emit_condition_check(check: ConditionCheck, names: Names, pool: ConstantPool) -> Iterator[str]:
@@ -93,16 +94,24 @@ def _patterns(rule: Rule) -> list[str]:
     return found
 
 
-def _check(stem: str, parameters: tuple[str, ...], shared: tuple[str, ...]) -> str:
+def _check(resource: ResourcePolicy, stem: str, parameters: tuple[str, ...], shared: tuple[str, ...]) -> str:
     """The function that `decide` calls for a type: gathers what its conditions read, and judges."""
     arguments = ", ".join(("request", "key", "view", *shared))
-    lines = [f"\ndef resource_policy_of_{stem}({arguments}):", "    resource = request.resource"]
+    lines = [
+        f"\ndef resource_policy_of_{stem}({arguments}):",
+        "    resource = request.resource",
+        f"    rules = found_of_{stem}.get((request.scope, resource.id))",
+        "    if rules is None:",
+        f"        rules = rules_of_{stem}.applying(request.scope, resource.id)",
+    ]
+    if not any(rule.condition for rule in resource.rules):
+        return "\n".join([*lines, "    return rules.ending"]) + "\n"
+    lines += ["    if rules.is_settled:", "        return rules.ending"]
     if "owner" in parameters:
         lines.append("    owner = owner_of(view, resource.owner)")
     if "attributes" in parameters:
         lines.append(f"    attributes = attributes_of_{stem}.read(view, resource.attributes)")
-    facts = ", ".join(("request.scope", "resource.id", *parameters))
-    lines.append(f"    return rules_of_{stem}.judge({facts})")
+    lines.append(f"    return rules.judge({', '.join(parameters)})")
     return "\n".join(lines) + "\n"
 
 

@@ -1,7 +1,7 @@
 """The rules of one resource type, found by scope and resource id without scanning.
 
 Cost of a look-up: one dictionary access for the exact id and one for each *distinct length* of prefix in use; it does
-not grow with the number of rules.
+not grow with the number of rules. What was found is kept for the ids asked for last, and then it is one access in all.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ Satisfied = Callable[..., "bool | None"]
 
 NONE: Final = 1 << 60
 """The rank of no rule: after every other."""
+KEPT: Final = 4096
+"""So many pairs of scope and id are kept with what was found for them; for one more, all are forgotten."""
 
 
 class Bucket:
@@ -59,13 +61,72 @@ class _Table:
         return self._prefixes[len(text)].setdefault(text, Bucket())
 
 
+class Applying:
+    """The rules of one type that apply to a scope and an id, put together. Many ids share one.
+
+    Args:
+        denies: conditions of deny rules by rank, with what they answer where they are satisfied and where they fault.
+            None has a higher rank than the unconditional deny rule.
+        denial: what the first unconditional deny rule answers; None where there is none.
+        allow: whether the type's default or an unconditional rule allows.
+        allows: conditions of allow rules.
+
+    Attributes:
+        is_settled: whether no condition has to be asked: then the answer is `ending`, for everybody.
+    """
+
+    __slots__ = ("_allow", "_allows", "_denial", "_denies", "ending", "is_settled")
+
+    def __init__(
+        self,
+        *,
+        denies: Sequence[tuple[Satisfied, Ending, Ending]],
+        denial: Ending | None,
+        allow: bool,
+        allows: Sequence[Satisfied],
+    ) -> None:
+        self._denies, self._denial = tuple(denies), denial
+        self._allow, self._allows = allow, tuple(allows)
+        self.is_settled = not denies and (denial is not None or allow or not allows)
+        self.ending = denial or (None if allow else RESOURCE_NOT_ALLOWED)
+
+    def judge(self, *facts: Any) -> Ending | None:
+        """The resource_policy check: None where it passes.
+
+        Args:
+            facts: what the conditions of this type take, in their order.
+        """
+        fault: Ending | None = None
+        for satisfied, denial, faulted in self._denies:
+            outcome = satisfied(*facts)
+            if outcome:
+                return denial
+            if outcome is None and fault is None:
+                fault = faulted
+        if self._denial is not None:
+            return self._denial
+        if fault is not None:
+            return fault
+        if self._allow:
+            return None
+        for satisfied in self._allows:
+            # One that faults is not satisfied.
+            if satisfied(*facts):
+                return None
+        return RESOURCE_NOT_ALLOWED
+
+
 class RuleIndex:
     """Built by the generated module, one rule after the other in order of names; then only read.
 
     A deny rule's *rank* is its place in that order: the smallest decides which one gives the reason.
+
+    Attributes:
+        found: the rules that apply, by scope and id, as far as they are kept; for the generated code, which asks
+            `applying` for others.
     """
 
-    __slots__ = ("_default_allow", "_denials", "_faults", "_tables", "_unscoped")
+    __slots__ = ("_applying", "_default_allow", "_denials", "_faults", "_tables", "_unscoped", "found")
 
     def __init__(self, *, default_allow: bool) -> None:
         self._default_allow = default_allow
@@ -73,6 +134,8 @@ class RuleIndex:
         self._unscoped: tuple[_Table, ...] = ()
         self._denials: list[Ending] = []
         self._faults: list[Ending] = []
+        self._applying: dict[tuple[Bucket, ...], Applying] = {}
+        self.found: dict[tuple[str, str], Applying] = {}
 
     def deny(
         self,
@@ -109,32 +172,27 @@ class RuleIndex:
             else:
                 bucket.allows.append(satisfied)
 
-    def judge(self, scope: str, identity: str, *facts: Any) -> Ending | None:
-        """The resource_policy check: None where it passes.
+    def applying(self, scope: str, identity: str) -> Applying:
+        """The rules that apply to a scope and a resource id. Kept in `found`."""
+        buckets = tuple(self._find(scope, identity))
+        rules = self._applying.get(buckets)
+        if rules is None:
+            rules = self._applying[buckets] = self._together(buckets)
+        if len(self.found) >= KEPT:
+            self.found.clear()
+        self.found[scope, identity] = rules
+        return rules
 
-        Args:
-            facts: what the conditions of this type take, in their order.
-        """
-        denied = faulted = NONE
-        allowed = self._default_allow
-        buckets = self._find(scope, identity)
-        for bucket in buckets:
-            allowed = allowed or bucket.allow
-            if bucket.deny < denied:  # noqa: PLR1730 - min() costs three times as much, on the hot path
-                denied = bucket.deny
-            for rank, satisfied in bucket.denies:
-                if rank >= denied:
-                    break
-                outcome = satisfied(*facts)
-                if outcome:
-                    denied = rank
-                elif outcome is None and rank < faulted:
-                    faulted = rank
-        if denied < NONE:
-            return self._denials[denied]
-        if faulted < NONE:
-            return self._faults[faulted]
-        return None if allowed or _any_satisfied(buckets, facts) else RESOURCE_NOT_ALLOWED
+    def _together(self, buckets: Sequence[Bucket]) -> Applying:
+        deny = min((bucket.deny for bucket in buckets), default=NONE)
+        denies = dict(one for bucket in buckets for one in bucket.denies if one[0] < deny)
+        allow = self._default_allow or any(bucket.allow for bucket in buckets)
+        return Applying(
+            denies=[(one, self._denials[rank], self._faults[rank]) for rank, one in sorted(denies.items())],
+            denial=None if deny == NONE else self._denials[deny],
+            allow=allow,
+            allows=[one for bucket in buckets for one in bucket.allows],
+        )
 
     def _find(self, scope: str, identity: str) -> list[Bucket]:
         """The buckets whose rules apply to a scope and a resource id."""
@@ -168,12 +226,3 @@ class RuleIndex:
             if scope not in self._tables:
                 self._tables[scope] = (_Table(), *self._unscoped)
             yield self._tables[scope][0]
-
-
-def _any_satisfied(buckets: Sequence[Bucket], facts: tuple[Any, ...]) -> bool:
-    """Whether some conditional allow rule is satisfied; one that faults is not."""
-    for bucket in buckets:
-        for satisfied in bucket.allows:
-            if satisfied(*facts):
-                return True
-    return False

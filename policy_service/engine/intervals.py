@@ -16,13 +16,16 @@ class Intervals:
 
     INVARIANT: membership equals that of any of the networks it was made of (test_intervals: membership); so does the
     narrowest of them (test_the_narrowest_network_is_told).
+
+    Attributes:
+        bounds: where an interval begins and where what follows it does, by turns. A point is contained where an odd
+            number of them lies at or below it; for the generated code, which spares itself a call.
     """
 
-    __slots__ = ("_firsts", "_lasts", "_networks", "_pieces")
+    __slots__ = ("_networks", "_pieces", "bounds")
 
     def __init__(self, networks: Iterable[Network]) -> None:
-        self._firsts: list[int] = []
-        self._lasts: list[int] = []
+        self.bounds: list[int] = []
         self._networks = sorted(networks)
         self._pieces: Pieces | None = None
         for network in self._networks:
@@ -30,21 +33,19 @@ class Intervals:
 
     def _append(self, network: Network) -> None:
         """Merge a network that starts no earlier than all before it."""
-        if self._lasts and network.first <= self._lasts[-1] + 1:
-            self._lasts[-1] = max(self._lasts[-1], network.last)
+        if self.bounds and network.first <= self.bounds[-1]:
+            self.bounds[-1] = max(self.bounds[-1], network.last + 1)
         else:
-            self._firsts.append(network.first)
-            self._lasts.append(network.last)
+            self.bounds += (network.first, network.last + 1)
 
     def __contains__(self, point: int) -> bool:
         """Whether the point is in any of the networks. Cost: one bisection, about 0.1 µs."""
-        position = bisect_right(self._firsts, point)
-        return position > 0 and point <= self._lasts[position - 1]
+        return bisect_right(self.bounds, point) % 2 == 1
 
     def covers(self, network: Network) -> bool:
         """Whether every point of a network is contained. Cost: one bisection."""
-        position = bisect_right(self._firsts, network.first)
-        return position > 0 and network.last <= self._lasts[position - 1]
+        position = bisect_right(self.bounds, network.first)
+        return position % 2 == 1 and network.last < self.bounds[position]
 
     def narrowest(self, point: int) -> str | None:
         """The text of the smallest network that contains the point; of equal ones the first by text. None: no one does.

@@ -8,12 +8,14 @@ from __future__ import annotations
 import linecache
 import math
 import weakref
+from bisect import bisect_right
 from typing import Any, Final
 
 from policy_service.engine.attributes import AttributeReader, ContextReader, owner_of, source_point
 from policy_service.engine.conditions.runtime import PRELUDE
 from policy_service.engine.emit import EmittedModule, emit
 from policy_service.engine.endings import CREDENTIAL, builtin
+from policy_service.engine.grants import NOBODY
 from policy_service.engine.index import RuleIndex
 from policy_service.engine.program import Program
 from policy_service.engine.standing import REFUSALS, standing
@@ -30,9 +32,11 @@ _GIVEN: Final[dict[str, Any]] = {
     "ContextReader": ContextReader,
     "Decision": Decision,
     "REVOCATION": {reason: builtin(reason) for reason in REFUSALS},
+    "NOBODY": NOBODY,
     "RuleIndex": RuleIndex,
     "Type": Type,
     "WRONG": WRONG,
+    "bisect_right": bisect_right,
     "inf": math.inf,
     "nan": math.nan,
     "owner_of": owner_of,

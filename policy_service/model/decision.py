@@ -12,7 +12,7 @@ SEMANTICS = 1
 Outcome = Literal["passed", "failed", "faulted", "not_applicable", "not_reached"]
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """The result of `decide(request, snapshot, now)`. A denial is a value, never an exception.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from policy_service.engine.endings import rule_fault
-from policy_service.engine.index import RuleIndex
+from policy_service.engine.index import KEPT, RuleIndex
 
 Outcome = Literal["yes", "no", "fault"]
 OUTCOMES: tuple[Outcome, ...] = ("yes", "no", "fault")
@@ -43,7 +43,7 @@ WORLDS = [
 def test_small_worlds(default_allow: bool) -> None:
     """All of {allow, deny} × {satisfied, not, fault}, up to four rules: deny, then fault, then allow or the default."""
     for world in WORLDS:
-        result = index(world, default_allow=default_allow).judge("s", "id")
+        result = index(world, default_allow=default_allow).applying("s", "id").judge()
         denied = [place for place, one in enumerate(world) if one == ("deny", "yes")]
         faulted = [place for place, one in enumerate(world) if one == ("deny", "fault")]
         ranks = {place: sum(1 for effect, _ in world[:place] if effect == "deny") for place in range(len(world))}
@@ -68,10 +68,10 @@ def test_cost_does_not_grow_with_the_rules() -> None:
     made = RuleIndex(default_allow=False)
     for number in range(10_000):
         made.deny(f"r{number:05}", ending=ending("x"), scopes=["s"], ids=[f"id-{number}"], satisfied=satisfied(number))
-    made.judge("s", "id-77")
+    made.applying("s", "id-77").judge()
     assert evaluated == [77]
-    made.judge("other", "id-77")
-    made.judge("s", "id-10000")
+    made.applying("other", "id-77").judge()
+    made.applying("s", "id-10000").judge()
     assert evaluated == [77]
 
 
@@ -80,7 +80,7 @@ def test_a_rule_behind_a_satisfied_one_is_not_evaluated() -> None:
     made = RuleIndex(default_allow=False)
     made.deny("a", ending=ending("a"), prefixes=[""])
     made.deny("b", ending=ending("b"), prefixes=[""], satisfied=lambda: pytest.fail("not asked"))
-    assert made.judge("s", "id") == ending("a")
+    assert made.applying("s", "id").judge() == ending("a")
 
 
 def test_faults_of_several_patterns() -> None:
@@ -89,12 +89,46 @@ def test_faults_of_several_patterns() -> None:
     made.deny("a", ending=ending("a"), prefixes=["i"], satisfied=lambda: None)
     made.deny("b", ending=ending("b"), ids=["id"], satisfied=lambda: None)
     made.deny("c", ending=ending("c"), prefixes=["id"], satisfied=lambda: None)
-    assert made.judge("s", "id") == rule_fault("a")
+    assert made.applying("s", "id").judge() == rule_fault("a")
 
 
 def test_facts_are_passed_on() -> None:
     """Conditions receive what their type's check gathered, in order."""
     made = RuleIndex(default_allow=False)
     made.allow(scopes=["s"], ids=["id"], satisfied=lambda first, second: (first, second) == (1, 2))
-    assert made.judge("s", "id", 1, 2) is None
-    assert made.judge("s", "id", 2, 1) is not None
+    assert made.applying("s", "id").judge(1, 2) is None
+    assert made.applying("s", "id").judge(2, 1) is not None
+
+
+def test_what_was_found_is_kept_for_so_many_ids_and_no_more() -> None:
+    """And found again as it was, whatever was forgotten meanwhile; ids to which the same rules apply share them."""
+    made = RuleIndex(default_allow=False)
+    made.deny("a", ending=ending("a"), prefixes=["x-"])
+    for number in range(3 * KEPT):
+        rules = made.applying("s", f"x-{number}")
+        assert made.found["s", f"x-{number}"] is rules
+        assert rules is made.applying("s", "x-")
+        assert len(made.found) <= KEPT
+    assert made.applying("s", "x-0").ending == ending("a")
+    assert made.applying("s", "y").ending != ending("a")
+
+
+def test_an_answer_that_no_condition_can_change_is_settled() -> None:
+    """A denial without a condition, an allow without one where nothing denies, or nothing at all."""
+    satisfied = lambda: True  # noqa: E731 - a condition, as the generated code has them
+    settled = RuleIndex(default_allow=False)
+    settled.allow(ids=["allowed"])
+    settled.allow(ids=["allowed"], satisfied=satisfied)
+    settled.deny("a", ending=ending("a"), ids=["denied"])
+    settled.deny("b", ending=ending("b"), ids=["denied"], satisfied=satisfied)
+    settled.allow(ids=["denied"], satisfied=satisfied)
+    for identity in ("allowed", "denied", "other"):
+        rules = settled.applying("s", identity)
+        assert rules.is_settled
+        assert rules.ending == rules.judge()
+    open_yet = RuleIndex(default_allow=True)
+    open_yet.deny("a", ending=ending("a"), ids=["both", "deny"], satisfied=satisfied)
+    open_yet.deny("b", ending=ending("b"), ids=["both"])
+    for identity in ("both", "deny"):
+        assert not open_yet.applying("s", identity).is_settled
+        assert open_yet.applying("s", identity).judge() == ending("a")

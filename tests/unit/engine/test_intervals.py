@@ -26,8 +26,7 @@ def test_neighbours_become_one_interval() -> None:
     intervals = Intervals(
         [Network(8, 11, ""), Network(0, 3, ""), Network(4, 7, ""), Network(1, 2, ""), Network(0, 3, "")]
     )
-    assert intervals._firsts == [0]
-    assert intervals._lasts == [11]
+    assert intervals.bounds == [0, 12]
 
 
 def test_cidrs_of_both_families_share_one_line() -> None:
