@@ -30,8 +30,10 @@ from policy_service.service.deciding.decisions import Answered, Decisions
 from policy_service.service.deciding.gate import Gate
 from policy_service.service.deciding.key_uses import KeyUses
 from policy_service.service.deciding.shadow import Shadow
+from policy_service.service.following.crew import Member
 from policy_service.service.following.follower import Follower
 from policy_service.service.following.replica import DIVERGED, Replica
+from policy_service.service.following.wakers import BellWaker, Waker
 from policy_service.service.identifiers import RandomIds
 from policy_service.service.peppers import Peppers
 from policy_service.service.policies.bundles import Bundles
@@ -73,18 +75,23 @@ def environment() -> Environment:
         initialize=initialize,
         fresh_demo_keys=fresh_demo_keys,
         services=services,
+        serving=services,
         facts=facts,
         ledger=ledger,
         local_app=local_app,
         public_app=public_app,
         protocol=protocol,
+        import_all=import_all,
         decision_document=explained_document,
     )
 
 
 @contextmanager
-def services(settings: Settings) -> Iterator[Services]:
+def services(settings: Settings, member: Member | None = None) -> Iterator[Services]:
     """Everything behind the API on an existing store, its snapshot up to date.
+
+    Args:
+        member: of one worker among several.
 
     Raises:
         UsageError: there is no store, or its pepper is missing or unfit.
@@ -94,9 +101,9 @@ def services(settings: Settings) -> Iterator[Services]:
 
     _require_store(settings)
     peppers = Peppers.load(settings.pepper_path())
-    store = Store.open(settings.store_url())
+    store = Store.open(settings.store_url(), committed=None if member is None else member.ring)
     try:
-        built = build(settings, store, peppers)
+        built = build(settings, store, peppers, member)
         with _kept():
             _catch_up(built.replica)
         yield built
@@ -145,7 +152,7 @@ def _kept() -> Iterator[None]:
         gc.enable()
 
 
-def build(settings: Settings, store: Store, peppers: Peppers) -> Services:
+def build(settings: Settings, store: Store, peppers: Peppers, member: Member | None = None) -> Services:
     """The use cases on an open store. The snapshot is still empty."""
     clock, ids = SystemClock(), RandomIds()
     bundles = Bundles(store, clock)
@@ -159,7 +166,7 @@ def build(settings: Settings, store: Store, peppers: Peppers) -> Services:
         clock=clock,
         bundles=bundles,
         replica=replica,
-        follower=Follower(replica, store, max_staleness_s=settings.max_staleness_s),
+        follower=Follower(replica, store, max_staleness_s=settings.max_staleness_s, wakers=_wakers(settings, member)),
         credentials=credentials,
         gate=Gate(credentials, replica, clock, uses),
         decisions=Decisions(replica, credentials, clock, ids, shadow, uses),
@@ -170,7 +177,15 @@ def build(settings: Settings, store: Store, peppers: Peppers) -> Services:
         recorder=recorder,
         checkpoints=None if recorder is None else CheckpointHealth(elapsed_s),
         peppers=peppers,
+        member=member,
     )
+
+
+def _wakers(settings: Settings, member: Member | None) -> list[Waker]:
+    from policy_service.store import waker_for
+
+    of_store: Waker = waker_for(settings.store_url())
+    return [of_store] if member is None else [of_store, BellWaker(member.bell)]
 
 
 @contextmanager
@@ -234,6 +249,17 @@ def protocol(app: AsgiApp, settings: Settings) -> type[asyncio.Protocol]:
     if settings.fast_lane == "off":
         return bounded_protocol(settings.read_timeout_s)
     return lane_protocol(app, settings.read_timeout_s)
+
+
+def import_all() -> None:
+    """What `serve` needs, imported before it forks. Nothing is opened and no thread begun."""
+    import policy_service.api.app
+    import policy_service.api.entrance
+    import policy_service.api.lane
+    import policy_service.api.wire
+    import policy_service.service.recording.checkpoint_sinks
+    import policy_service.service.recording.open_ledger
+    import policy_service.store  # noqa: F401 - for what stays in memory
 
 
 def explained_document(explanation: Explanation, scope: str) -> dict[str, Any]:

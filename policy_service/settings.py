@@ -84,7 +84,9 @@ class Settings(BaseSettings):
     port: Annotated[int, BeforeValidator(_port)] = Field(
         8000, ge=0, le=65535, description="Port that `serve` listens on; 0 takes a free one and prints it."
     )
-    workers: int = Field(1, ge=1, le=64, description="Processes that `serve` starts. Only 1 is built so far.")
+    workers: int = Field(
+        1, ge=1, le=64, description="Processes that `serve` answers with; as many as there are cores for it."
+    )
     read_timeout_s: int = Field(
         10,
         ge=1,

@@ -13,11 +13,13 @@ from typing import Any, Final
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
+from policy_service.api.crew import CrewDesk
 from policy_service.api.decide import DecisionPoint
 from policy_service.api.entrance import Entrance, EntranceSettings
 from policy_service.api.meters import Meters
 from policy_service.api.office import Office
 from policy_service.api.openapi import document, security
+from policy_service.api.operations import readiness
 from policy_service.api.routes import add_decide_routes, add_documentation, add_operation_routes, add_v1_routes
 from policy_service.api.site import Site
 from policy_service.api.tracing import Tracing
@@ -104,7 +106,15 @@ def _site(
     meters.ledger.services = services
     entrance = Entrance(services.gate, services.replica, settings, local)
     point = DecisionPoint(entrance, services.decisions, services.replica, meters)
-    return Site(services, entrance, point, Office(entrance, services), meters, make_name)
+    return Site(services, entrance, point, Office(entrance, services), meters, make_name, _crew(services, meters))
+
+
+def _crew(services: Services, meters: Meters) -> CrewDesk | None:
+    if services.member is None:
+        return None
+    desk = CrewDesk(services.member, services, meters, lambda: readiness(services))
+    services.follower.told = desk.tell
+    return desk
 
 
 @contextlib.asynccontextmanager
@@ -116,6 +126,8 @@ async def _following(site: Site) -> AsyncIterator[None]:
     except StoreError as error:
         _LOG.error("cannot read the facts yet: %s [%s]", error.message, error.code)
     tasks = [asyncio.create_task(follower.run()), asyncio.create_task(site.services.uses.run())]
+    if site.crew is not None:
+        tasks.append(asyncio.create_task(site.crew.run()))
     if site.services.watch is not None:
         tasks.append(asyncio.create_task(site.services.watch.run(follower)))
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+from policy_service.api.crew import CrewDesk
 from policy_service.api.ledger_state import ledger_document, ledger_trouble
 from policy_service.api.meters import Meters
 from policy_service.api.problems import problem_reply
@@ -20,16 +21,26 @@ def health_reply() -> Reply:
     return json_reply({"status": "ok"})
 
 
-def readiness_reply(services: Services) -> Reply:
-    """Whether this process can decide: 200, or a 503 problem whose code is the reason."""
+def readiness_reply(services: Services, crew: CrewDesk | None = None) -> Reply:
+    """Whether this process can decide: 200, or a 503 problem whose code is the reason.
+
+    A worker that is down makes no other unready: it is shown in `workers`, and in the metrics.
+    """
     try:
-        document = _readiness(services)
+        document = readiness(services)
     except StoreError as error:
         return problem_reply(error)
+    if crew is not None:
+        document |= {"worker": crew.number, "workers": crew.workers(), "policy": {"error": crew.policy_error()}}
     return json_reply(document)
 
 
-def _readiness(services: Services) -> dict[str, Any]:
+def readiness(services: Services) -> dict[str, Any]:
+    """What a process that can decide says of itself.
+
+    Raises:
+        StoreError: it cannot, and why.
+    """
     snapshot = services.replica.view()
     trouble = services.follower.trouble
     if trouble is not None:
@@ -56,14 +67,15 @@ def _seen(revision: int) -> dict[str, Any]:
     return {"revision": revision}
 
 
-async def metrics_reply(services: Services, meters: Meters) -> Reply:
-    """Prometheus' text, with the lag measured now."""
+async def metrics_reply(services: Services, meters: Meters, crew: CrewDesk | None = None) -> Reply:
+    """Prometheus' text, with the lag measured now; of all workers, where there are several."""
     if services.shadow is not None:
         services.shadow.follow()
     meters.folder(is_broken=services.watch is not None and services.watch.error is not None)
-    meters.freshness(services.replica.revision, await _head(services))
+    head = await _head(services)
+    meters.freshness(services.replica.revision, head)
     headers = (("content-type", METRICS_TYPE), ("cache-control", "no-store"))
-    return Reply(200, headers, meters.text())
+    return Reply(200, headers, meters.text() if crew is None else crew.text(head))
 
 
 async def _head(services: Services) -> int | None:

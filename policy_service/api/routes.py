@@ -150,10 +150,10 @@ def add_operation_routes(app: FastAPI, site: Site) -> None:
         return health_reply().response()
 
     async def readyz() -> Response:
-        return readiness_reply(site.services).response()
+        return readiness_reply(site.services, site.crew).response()
 
     async def metrics() -> Response:
-        return (await metrics_reply(site.services, site.meters)).response()
+        return (await metrics_reply(site.services, site.meters, site.crew)).response()
 
     def add(path: str, handler: Callable[..., Any], summary: str, **more: Any) -> None:
         app.add_api_route(

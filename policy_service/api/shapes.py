@@ -346,11 +346,21 @@ class Health(Shape):
     status: Literal["ok"]
 
 
+class WorkerShape(Shape):
+    """Where one of several workers stands. `trouble`: what keeps it from deciding, such as `worker_down`."""
+
+    worker: int
+    revision: int
+    trouble: str | None
+
+
 class Readiness(Shape):
-    """The process can decide."""
+    """The process can decide. Where there are several workers: `worker` is the one that answered."""
 
     status: Literal["ready"]
     revision: int
     bundle: str
     policy: PolicyState
     ledger: LedgerState
+    worker: int | None = None
+    workers: list[WorkerShape] | None = None

@@ -9,6 +9,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from policy_service.api.crew import CrewDesk
 from policy_service.api.decide import DecisionPoint
 from policy_service.api.entrance import Entrance
 from policy_service.api.incoming import BODY_LIMIT, Incoming, check_announced, read_body
@@ -29,6 +30,7 @@ class Site(msgspec.Struct, frozen=True):
     office: Office
     meters: Meters
     make_name: Callable[[int], str]
+    crew: CrewDesk | None = None
 
     async def serve(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -12,11 +13,12 @@ from policy_service.cli.environment import Session
 from policy_service.cli.hangup import reload_on_hangup
 from policy_service.cli.options import DataDir, Port
 from policy_service.cli.screen import Screen
+from policy_service.cli.supervisor import Post, Supervisor
 from policy_service.model.errors import UsageError
-from policy_service.service.caller import Caller
+from policy_service.service.following.crew import Crew
 from policy_service.service.policies.folder_watch import FolderWatch
 from policy_service.service.services import Services
-from policy_service.settings import load_settings
+from policy_service.settings import Settings, load_settings
 
 _OFF: Final = (
     "warning: POLICY_SERVICE_LEDGER_DURABILITY is `off`: NO DECISION LEAVES A RECORD; none can be replayed or proven"
@@ -33,7 +35,9 @@ def serve(
     data_dir: DataDir = None,
     host: Annotated[str | None, typer.Option("--host", metavar="ADDRESS", help="[default: 127.0.0.1]")] = None,
     port: Port = None,
-    workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Only 1 is built so far.")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", help="Processes that answer. [default: 1]")
+    ] = None,
     policies: Annotated[
         Path | None,
         typer.Option(
@@ -43,39 +47,87 @@ def serve(
 ) -> None:
     """Answer requests, until SIGTERM or Ctrl-C.
 
-    Requests under way are finished first. It never migrates and never seeds: that is `init`.
+    Requests under way are finished first. It never migrates and never seeds: that is `init`. SIGHUP has every worker
+    read the peppers anew.
     """
     session: Session = context.obj
-    # Imported here: no other command needs uvicorn.
-    from policy_service.cli.server import run_server  # noqa: PLC0415 - as said
-
-    environment, screen = session.environment, session.screen
     settings = load_settings(data_dir=data_dir, host=host, port=port, workers=workers)
-    if settings.workers > 1:
-        raise UsageError("workers", "several workers come later; leave `--workers` at 1, which serves on one core")
-    with environment.services(settings) as services:
-        if policies is not None:
-            services = _watched(services, environment.local_caller, policies, screen)  # noqa: PLW2901 - the same, watched
+    if settings.ledger_durability == "off":
+        session.screen.note(_OFF)
+    if settings.workers == 1:
+        _work(session, settings, policies)
+    elif code := _serve_with_workers(session, settings, policies):
+        raise typer.Exit(code)
+
+
+def _serve_with_workers(session: Session, settings: Settings, policies: Path | None) -> int:
+    """Returns in every process: in a worker once it has ended, in the supervisor once all have."""
+    # Imported here: no other command needs uvicorn.
+    from policy_service.cli.server import listen, log_to_stderr, take_all_files, url_of  # noqa: PLC0415 - as said
+
+    listener = listen(settings)
+    session.environment.import_all()
+    log_to_stderr(settings.log_level)
+    take_all_files()
+    # What was made so far is never looked through again, and stays in memory that all workers share.
+    gc.collect()
+    gc.freeze()
+    address = url_of(listener)
+    supervisor = Supervisor(
+        Crew(settings.workers),
+        listener,
+        grace_s=settings.shutdown_grace_s,
+        ready=lambda: session.screen.line(_welcome(address)),
+    )
+    outcome = supervisor.run()
+    if isinstance(outcome, Post):
+        with outcome.connections:
+            _work(session, settings, policies, outcome)
+        return 0
+    if outcome == 0:
+        session.screen.note("stopped")
+    return outcome
+
+
+def _work(
+    session: Session,
+    settings: Settings,
+    policies: Path | None,
+    post: Post | None = None,
+) -> None:
+    """Answer requests as the only process, or as one of several."""
+    from policy_service.cli.server import log_to_stderr, run_server, run_worker  # noqa: PLC0415 - as above
+
+    if post is not None:
+        log_to_stderr(settings.log_level, post.member.number)
+    environment, screen = session.environment, session.screen
+    member = None if post is None else post.member
+    with environment.serving(settings, member) as services:
+        if policies is not None and (member is None or member.is_first):
+            watch = FolderWatch(policies, services.bundles, environment.local_caller)
+            services = msgspec.structs.replace(services, watch=watch)  # noqa: PLW2901 - the same, watched
+            if post is None or not post.is_again:
+                _activate(watch, services, policies, screen)
         services.replica.view()
         if services.bundles.active() is None:
             raise UsageError("no_policy", "no policy is active; run `policy-service init` first, or name `--policies`")
-        if services.recorder is None:
-            screen.note(_OFF)
         reload_on_hangup(services.peppers, settings.pepper_path())
         app = environment.public_app(services, settings)
         protocol = environment.protocol(app, settings)
         with environment.ledger(settings, services):
-            run_server(app, settings, protocol, lambda url: screen.line(_welcome(url)))
-    screen.note("stopped")
+            if post is None:
+                run_server(app, settings, protocol, lambda url: screen.line(_welcome(url)))
+            else:
+                run_worker(app, settings, protocol, post)
+    if post is None:
+        screen.note("stopped")
 
 
-def _watched(services: Services, caller: Caller, folder: Path, screen: Screen) -> Services:
-    """The services, with a watch over a folder whose files decide from now on."""
-    watch = FolderWatch(folder, services.bundles, caller)
+def _activate(watch: FolderWatch, services: Services, folder: Path, screen: Screen) -> None:
+    """Let the files of the watched folder decide from now on."""
     if digest := watch.activate():
         services.replica.catch_up()
         screen.note(f"activated {folder}: {digest}")
-    return msgspec.structs.replace(services, watch=watch)
 
 
 def _welcome(url: str) -> str:

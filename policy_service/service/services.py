@@ -11,6 +11,7 @@ from policy_service.service.deciding.decisions import Decisions
 from policy_service.service.deciding.gate import Gate
 from policy_service.service.deciding.key_uses import KeyUses
 from policy_service.service.deciding.shadow import Shadow
+from policy_service.service.following.crew import Member
 from policy_service.service.following.follower import Follower
 from policy_service.service.following.replica import Replica
 from policy_service.service.peppers import Peppers
@@ -25,7 +26,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 
     `follower` must be made on, and belongs to, one event loop; `replica` is that loop's too. `watch` is there
     where rule files are served from a folder, `shadow` where decisions are compared with a candidate's. `recorder` is
-    not where decisions leave no record (durability `off`), `checkpoints` not where none are signed.
+    not where decisions leave no record (durability `off`), `checkpoints` not where none are signed. `member` is this
+    process's place among the workers, where there are several.
     """
 
     store: FactStore
@@ -42,5 +44,6 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     shadow: Shadow | None = None
     recorder: Recorder | None = None
     checkpoints: CheckpointState | None = None
+    member: Member | None = None
     uses: KeyUses
     peppers: Peppers

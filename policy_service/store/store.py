@@ -32,6 +32,7 @@ from policy_service.store.reader import TableReader
 from policy_service.store.rows import change_of
 from policy_service.store.tables import BUNDLE_FILES, CHANGES
 from policy_service.store.uses import batches, read_uses, write_uses
+from policy_service.store.wakers import announce
 from policy_service.store.writer import append, apply, read_counter, take_counter
 
 T = TypeVar("T")
@@ -47,7 +48,10 @@ class Store:
     A store belongs to the process that opened it: open another one after a fork.
     """
 
-    def __init__(self, url: URL, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
+    def __init__(
+        self, url: URL, *, lock_timeout_s: float = LOCK_TIMEOUT_S, committed: Callable[[], None] | None = None
+    ) -> None:
+        self._committed = committed
         self._engine = make_engine(url, lock_timeout_s=lock_timeout_s)
         self._reading = for_reading(self._engine)
         self._writing = for_writing(self._engine)
@@ -56,8 +60,13 @@ class Store:
         self._lock_timeout_s = lock_timeout_s
 
     @classmethod
-    def open(cls, url: str, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> Store:
+    def open(
+        cls, url: str, *, lock_timeout_s: float = LOCK_TIMEOUT_S, committed: Callable[[], None] | None = None
+    ) -> Store:
         """Open a database that `migrate` has set up.
+
+        Args:
+            committed: called after each change that this store commits, in the thread that does; must be quick.
 
         Raises:
             StoreError: `migration_behind`, `migration_ahead`, `store_damaged`, `store_unreachable`,
@@ -66,7 +75,7 @@ class Store:
         parsed = parse_url(url)
         if is_sqlite(parsed):
             check_file(parsed)
-        store = cls(parsed, lock_timeout_s=lock_timeout_s)
+        store = cls(parsed, lock_timeout_s=lock_timeout_s, committed=committed)
         try:
             with surfacing(place_of(parsed)), store._reading.connect() as connection:
                 check_migrations(connection, place_of(parsed))
@@ -107,7 +116,10 @@ class Store:
             change = chain(draft, revision=revision + 1, at=now, actor=actor, previous_hash=previous_hash)
             apply(connection, change)
             append(connection, change)
+            announce(connection, change.revision)
             _commit(connection)
+        if self._committed is not None:
+            self._committed()
         return change
 
     def read(self, query: Callable[[TableReader], T]) -> T:

@@ -150,6 +150,15 @@ class Server:
         self._reader.join(STOP_S)
         return code
 
+    @property
+    def pid(self) -> int:
+        """Its process; with several workers the supervisor's."""
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        """Its exit code, if it has ended by itself."""
+        return self._process.poll()
+
     def text(self) -> str:
         """All it printed."""
         return "".join(self.output)

@@ -141,9 +141,18 @@ def test_a_process_ends_with_the_exit_code_and_the_line(data: Path) -> None:
     assert (denied.returncode, json.loads(denied.stdout)["reason"]) == (1, "unknown_key")
 
 
-def test_several_workers_are_refused_clearly(data: Path) -> None:
-    """They come later; nobody should believe to have them."""
-    assert "several workers come later" in one_line(command(*SERVE, data, "--workers", "4"))
+@pytest.mark.parametrize("spoil", ["no store", "no pepper", "port taken"])
+def test_several_workers_that_cannot_start_say_so_once(data: Path, spoil: str, tmp_path: Path) -> None:
+    """One line and exit code 2, as one process would: not a line from each worker."""
+    port, code = "0", {"no store": "no_store", "no pepper": "missing_pepper", "port taken": "cannot_listen"}[spoil]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        if spoil == "no pepper":
+            (data / "pepper").unlink()
+        if spoil == "port taken":
+            port = str(taken.getsockname()[1])
+        place = tmp_path / "nowhere" if spoil == "no store" else data
+        done = process("serve", "--workers", "3", "--port", port, "--data-dir", place)
+    assert f"[{code}]" in one_line(done)
 
 
 def test_a_wrong_setting_is_one_line(data: Path) -> None:
