@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 from collections.abc import AsyncIterator, Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -17,6 +16,7 @@ from policy_service.api.crew import CrewDesk
 from policy_service.api.decide import DecisionPoint
 from policy_service.api.entrance import Entrance, EntranceSettings
 from policy_service.api.meters import Meters
+from policy_service.api.names import RandomNames
 from policy_service.api.office import Office
 from policy_service.api.openapi import document, security
 from policy_service.api.operations import readiness
@@ -58,7 +58,7 @@ def create_app(
     *,
     local_actor: str | None = None,
     settings: EntranceSettings | None = None,
-    make_name: Callable[[int], str] = secrets.token_hex,
+    make_name: Callable[[int], str] | None = None,
 ) -> FastAPI:
     """The whole application.
 
@@ -67,11 +67,12 @@ def create_app(
         local_actor: `local:<uid>` for an application inside a local command: it asks for no keys, and whoever speaks
             to it is the operator. Never serve such an application on a socket.
         settings: the older header and trusted proxies; None for the defaults.
-        make_name: names for requests that came without: so many random bytes in hexadecimal.
+        make_name: names for requests that came without: so many random bytes in hexadecimal; None for random ones.
     """
     chosen = settings or EntranceSettings()
+    name = make_name or RandomNames()
     legacy = chosen.legacy.name if chosen.legacy else None
-    site = _site(services, chosen, local_actor, make_name)
+    site = _site(services, chosen, local_actor, name)
     app = Application(
         title="policy-service",
         version=_version(),
@@ -87,7 +88,7 @@ def create_app(
     app.state.site = site
     app.add_middleware(Heads)
     app.add_middleware(Bugs)
-    app.add_middleware(Tracing, make=make_name)
+    app.add_middleware(Tracing, make=name)
     app.add_exception_handler(HTTPException, http_problem)
     needed = security(legacy)
     add_decide_routes(app, site, needed)

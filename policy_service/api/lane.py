@@ -32,6 +32,7 @@ lane takes one; where a head ends is said by a parser of its kind (`plain_heads`
 from __future__ import annotations
 
 import asyncio
+import logging
 from enum import Enum, auto
 from typing import Any, ClassVar, Final
 
@@ -39,6 +40,8 @@ from policy_service.api.lane_answers import LaneAnswer, LaneAnswers
 from policy_service.api.plain_heads import PlainHead
 from policy_service.api.site import Site
 from policy_service.api.wire import BoundedProtocol
+
+_LOG: Final = logging.getLogger(__name__)
 
 MOST_TOGETHER: Final = 32
 """Requests of one read that are answered in one turn of the event loop; more would hold up other connections."""
@@ -180,16 +183,22 @@ class LaneProtocol(BoundedProtocol):
                 break
             self._under_way.append(answer)
             start += head.size + head.body_size
-        for group in {answer.held.group for answer in self._under_way}:
-            group.then(self._release)
-        if not self._under_way:
+        self._release()
+
+    def release(self) -> None:
+        """Send what is under way, where all of it may leave."""
+        try:
             self._release()
+        except Exception:
+            _LOG.exception("an answer could not be sent")
+            self.transport.abort()
 
     def _release(self) -> None:
-        """Send what is under way, once all of it may leave."""
         under_way = self._under_way
-        if self._state is not State.ANSWERING or not all(answer.held.group.is_settled for answer in under_way):
-            return
+        for answer in under_way:
+            if not answer.group.is_settled:
+                self.answers.hold(self, answer.group)
+                return
         self._under_way = []
         ends = bool(under_way) and (self._is_ending or not under_way[-1].head.keep_alive)
         headers = self.server_state.default_headers

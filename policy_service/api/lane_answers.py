@@ -1,73 +1,184 @@
-"""What the fast lane answers to a plain request: what the documented route would, without its task."""
+"""What the fast lane answers to a plain request: what the documented route would, without its task.
+
+Two ways again, and the second one is the route's own: what `plain_questions` can read of a caller who is let in is
+decided and written at once; whatever else it is, the route's functions judge and explain.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from http import HTTPStatus
+from typing import Final, Protocol
 
 import msgspec
 
 from policy_service.api.decide import BATCH, DECIDE, answer_batch, answer_decide
-from policy_service.api.incoming import Incoming
-from policy_service.api.plain_heads import PlainHead, PlainHeads
+from policy_service.api.decision_text import batch_text, decision_text
+from policy_service.api.incoming import Incoming, check_content_type
+from policy_service.api.plain_heads import Manners, PlainHead, PlainHeads
+from policy_service.api.plain_questions import read_batch, read_question
 from policy_service.api.replies import Reply
 from policy_service.api.site import Site
 from policy_service.api.tracing import Trace, read_trace
 from policy_service.api.trouble import bug_reply
-from policy_service.model.errors import PolicyServiceError
+from policy_service.model.errors import PolicyServiceError, RequestError, StoreError
 from policy_service.model.names import DECISIONS_EVALUATE
-from policy_service.service.recording.groups import Held
+from policy_service.service.caller import Caller
+from policy_service.service.deciding.decisions import Answered
+from policy_service.service.recording.groups import Group, Held
 
 Headers = Sequence[tuple[bytes, bytes]]
 
+_JSON: Final = b"\r\ncontent-type: application/json\r\ncache-control: no-store\r\n"
 
-class LaneAnswer(msgspec.Struct, frozen=True):
+
+class LaneAnswer(msgspec.Struct):
     """An answer on its way: it leaves when its group is settled.
 
     Args:
+        held: the whole reply, where the route's functions made it; else None.
+        body: the body that tells the decisions, where they were made here.
+        answered: those decisions, and what stands in place of others.
         asked_at: when the body had been read, in seconds of `perf_counter`; None where the caller was not let in.
     """
 
-    held: Held[Reply]
-    incoming: Incoming
-    trace: Trace
     head: PlainHead
+    peer: str | None
+    trace: Trace
     asked_at: float | None
+    group: Group
+    held: Held[Reply] | None = None
+    body: bytes = b""
+    answered: Sequence[Answered | PolicyServiceError] = ()
+
+    def incoming(self) -> Incoming:
+        """The request, as the route has it, without its body."""
+        return Incoming(self.head.headers, self.peer, b"", trace=self.trace)
+
+
+class Waiting(Protocol):
+    """A connection with answers under way."""
+
+    def release(self) -> None:
+        """Send them, where all of them may leave. Raises nothing."""
+        ...
 
 
 class LaneAnswers:
     """One application's fast lane: what all of its connections share."""
 
     def __init__(self, site: Site, perf_counter: Callable[[], float] = time.perf_counter) -> None:
-        self.heads = PlainHeads()
+        self.heads = PlainHeads(self._manners)
         self._site = site
+        self._point = site.point
+        self._replica = site.services.replica
+        self._gate = site.services.gate
+        self._decisions = site.services.decisions
+        self._meter = site.meters.decisions
         self._perf_counter = perf_counter
+        self._group: Group | None = None
+        self._waiting: list[Waiting] = []
+        self._start_of: Headers | None = None
+        self._start = b""
+
+    def _manners(self, headers: tuple[tuple[bytes, bytes], ...]) -> Manners | None:
+        incoming = Incoming(headers, None, b"")
+        try:
+            shown = self._site.entrance.presented(incoming)
+            check_content_type(incoming)
+        except RequestError:
+            return None
+        notices = self._site.entrance.notices(incoming)
+        return None if shown is None else Manners(shown=shown, notices=_lines(_encoded(notices)))
 
     def admits(self, head: PlainHead, peer: str | None) -> bool:
         """Whether the body of a request may be awaited here: its caller is let in, on the facts there are now."""
+        return self._replica.revision > 0 and self._caller(head, peer) is not None
+
+    def _caller(self, head: PlainHead, peer: str | None) -> Caller | None:
+        """The caller, where it is let in. Why not is the route's to say."""
+        if head.manners is None:
+            return None
+        address = self._site.entrance.address(Incoming(head.headers, peer, b"")) if head.is_forwarded else peer
         try:
-            self._admit(Incoming(head.headers, peer, b""))
+            return self._gate.admit(head.manners.shown, DECISIONS_EVALUATE, address)
         except PolicyServiceError:
-            return False
-        return self._has_facts()
+            return None
 
     def answer(self, head: PlainHead, body: bytes, peer: str | None) -> LaneAnswer | None:
         """The answer, errors included; None where the documented route must give it: it may wait."""
-        if not self._has_facts():
+        if self._replica.revision == 0:
             return None
-        trace = read_trace(head.headers, self._site.make_name)
-        incoming = Incoming(head.headers, peer, b"", body, trace)
-        try:
-            self._admit(incoming)
-        except PolicyServiceError as error:
-            return LaneAnswer(Held(self._site.point.refusal(incoming, error)), incoming, trace, head, None)
+        trace = self._trace(head)
+        caller = self._caller(head, peer)
+        if caller is None:
+            return self._explained(head, body, peer, trace)
         asked_at = self._perf_counter()
         try:
-            held = (answer_batch if head.is_batch else answer_decide)(self._site.point, incoming)
+            answer = (self._batch if head.is_batch else self._decide)(caller, head, body, peer, trace)
+        except PolicyServiceError as error:
+            incoming = Incoming(head.headers, peer, b"", body, trace)
+            held = Held(self._point.refusal(incoming, error))
+            answer = LaneAnswer(head, peer, trace, None, held.group, held)
         except Exception as error:  # as the outermost of the route's middleware does
-            return LaneAnswer(Held(bug_reply(error, trace)), incoming, trace, head, None)
-        return None if held is None else LaneAnswer(held, incoming, trace, head, asked_at)
+            held = Held(bug_reply(error, trace))
+            return LaneAnswer(head, peer, trace, None, held.group, held)
+        if answer is None:
+            return self._explained(head, body, peer, trace)
+        answer.asked_at = asked_at
+        return answer
+
+    def _trace(self, head: PlainHead) -> Trace:
+        if head.is_named:
+            return read_trace(head.headers, self._site.make_name)
+        make = self._site.make_name
+        return Trace(make(16), make(16), make(8))
+
+    def _decide(
+        self, caller: Caller, head: PlainHead, body: bytes, peer: str | None, trace: Trace
+    ) -> LaneAnswer | None:
+        """A decision; None where the question has to be explained, or must wait."""
+        ask = read_question(body, trace)
+        if ask is None or (ask.min_revision is not None and ask.min_revision > self._replica.revision):
+            return None
+        decided = self._decisions.decide(caller, ask)
+        text = decision_text(decided.held, ask.scope)
+        return LaneAnswer(head, peer, trace, None, decided.group, None, text, (decided.held,))
+
+    def _batch(self, caller: Caller, head: PlainHead, body: bytes, peer: str | None, trace: Trace) -> LaneAnswer | None:
+        """The decisions of a batch, likewise."""
+        asks = read_batch(body, trace)
+        reached = self._replica.revision
+        if asks is None or any(ask.min_revision is not None and ask.min_revision > reached for ask in asks):
+            return None
+        decided = self._decisions.decide_batch(caller, asks)
+        text = batch_text(asks, decided.held)
+        return LaneAnswer(head, peer, trace, None, decided.group, None, text, decided.held)
+
+    def _explained(self, head: PlainHead, body: bytes, peer: str | None, trace: Trace) -> LaneAnswer | None:
+        """The answer that the route's own functions give."""
+        incoming = Incoming(head.headers, peer, b"", body, trace)
+        try:
+            self._site.entrance.admit(incoming, DECISIONS_EVALUATE)
+        except PolicyServiceError as error:
+            refused = Held(self._point.refusal(incoming, error))
+            return LaneAnswer(head, peer, trace, None, refused.group, refused)
+        asked_at = self._perf_counter()
+        try:
+            held = (answer_batch if head.is_batch else answer_decide)(self._point, incoming)
+        except Exception as error:  # as above
+            bug = Held(bug_reply(error, trace))
+            return LaneAnswer(head, peer, trace, None, bug.group, bug)
+        return None if held is None else LaneAnswer(head, peer, trace, asked_at, held.group, held)
+
+    def hold(self, waiting: Waiting, group: Group) -> None:
+        """Have a connection's answers released when a group is settled: one callback a group, not one a connection."""
+        if group is not self._group:
+            self._group, self._waiting = group, []
+            group.then(partial(_release, self._waiting))
+        self._waiting.append(waiting)
 
     def on_the_wire(self, answer: LaneAnswer, server_headers: Headers, *, ends: bool) -> bytes:
         """The bytes of an answer whose group is settled.
@@ -76,24 +187,45 @@ class LaneAnswers:
             server_headers: uvicorn's own, such as `date`.
             ends: the connection ends with it.
         """
-        reply = self._site.point.final(answer.held, answer.incoming)
+        failure = answer.group.failure
         if answer.asked_at is not None:
-            route = BATCH if answer.head.is_batch else DECIDE
-            self._site.meters.took(route, self._perf_counter() - answer.asked_at)
-        own = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
-        length = (b"content-length", b"%d" % len(reply.body))
-        headers = [*server_headers, length, *own, *answer.trace.headers()]
-        if ends and (b"connection", b"close") not in own:
-            headers.append((b"connection", b"close"))
-        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-        return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (reply.status, _phrase(reply.status), lines, reply.body)
+            self._meter.took(BATCH if answer.head.is_batch else DECIDE, self._perf_counter() - answer.asked_at)
+        if answer.held is not None:
+            return self._reply(self._point.final(answer.held, answer.incoming()), answer, server_headers, ends=ends)
+        if failure is not None:
+            refusal = self._point.refusal(answer.incoming(), StoreError(failure.code, failure.message, failure.details))
+            return self._reply(refusal, answer, server_headers, ends=ends)
+        for one in answer.answered:
+            if isinstance(one, Answered):
+                self._meter.decided(one.decision.allowed, one.decision.reason)
+        if server_headers is not self._start_of:
+            self._start_of = server_headers
+            self._start = b"HTTP/1.1 200 OK\r\n" + _lines(server_headers) + b"content-length: "
+        body, manners = answer.body, answer.head.manners
+        notices = b"" if manners is None else manners.notices
+        parts = (self._start, b"%d" % len(body), _JSON, notices, answer.trace.lines(), _END[ends], body)
+        return b"".join(parts)
 
-    def _has_facts(self) -> bool:
-        return self._site.services.replica.revision > 0
+    def _reply(self, reply: Reply, answer: LaneAnswer, server_headers: Headers, *, ends: bool) -> bytes:
+        own = _encoded(reply.headers)
+        head = b"HTTP/1.1 %d %b\r\n" % (reply.status, HTTPStatus(reply.status).phrase.encode())
+        length = b"content-length: %d\r\n" % len(reply.body)
+        says_it = (b"connection", b"close") in own
+        parts = (head, _lines(server_headers), length, _lines(own), answer.trace.lines(), _END[ends and not says_it])
+        return b"".join((*parts, reply.body))
 
-    def _admit(self, incoming: Incoming) -> None:
-        self._site.entrance.admit(incoming, DECISIONS_EVALUATE)
+
+_END: Final = (b"\r\n", b"connection: close\r\n\r\n")
 
 
-def _phrase(status: int) -> bytes:
-    return HTTPStatus(status).phrase.encode()
+def _release(waiting: list[Waiting]) -> None:
+    for one in waiting:
+        one.release()
+
+
+def _encoded(headers: Sequence[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+def _lines(headers: Headers) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])

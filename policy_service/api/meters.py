@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-
+from policy_service.api.decision_meter import DecisionMeter
 from policy_service.api.ledger_meter import LedgerMeter
 from policy_service.api.shadow_meter import ShadowMeter
 from policy_service.model.decision import Decision
 from policy_service.model.reasons import REASONS
-
-_BUCKETS: Final = (25e-6, 50e-6, 1e-4, 25e-5, 5e-4, 1e-3, 25e-4, 5e-3, 1e-2, 5e-2, 0.25, 1.0)
 
 
 class Meters:
@@ -19,23 +16,12 @@ class Meters:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._decisions = Counter(
-            "policy_service_decisions_total",
-            "Decisions, by outcome and reason.",
-            ("decision", "reason"),
-            registry=self.registry,
-        )
+        self.decisions = DecisionMeter()
+        self.registry.register(self.decisions)
         self._refused = Counter(
             "policy_service_refused_callers_total",
             "Callers of this service who were not let in, by reason.",
             ("reason",),
-            registry=self.registry,
-        )
-        self._seconds = Histogram(
-            "policy_service_decide_seconds",
-            "Time from a body read to an answer written, by route.",
-            ("route",),
-            buckets=_BUCKETS,
             registry=self.registry,
         )
         self._revision = Gauge(
@@ -62,7 +48,7 @@ class Meters:
 
     def decided(self, decision: Decision) -> None:
         """Count one decision."""
-        self._decisions.labels("allow" if decision.allowed else "deny", decision.reason).inc()
+        self.decisions.decided(decision.allowed, decision.reason)
 
     def refused(self, reason: str) -> None:
         """Count one caller who was not let in. Only reasons of the fixed chain are: the label stays small."""
@@ -71,7 +57,7 @@ class Meters:
 
     def took(self, route: str, seconds: float) -> None:
         """Note how long an answer took."""
-        self._seconds.labels(route).observe(seconds)
+        self.decisions.took(route, seconds)
 
     def freshness(self, revision: int, head: int | None) -> None:
         """Note how fresh the facts are. `head` None: the store cannot be read."""

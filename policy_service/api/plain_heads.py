@@ -7,6 +7,7 @@ thread-safe; it belongs to one event loop.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import httptools
@@ -23,11 +24,25 @@ MOST_HEADS: Final = 1024
 LIMITS: Final = {b"/decide": BODY_LIMIT, b"/decide/batch": BATCH_LIMIT}
 """What is answered, and how large its body may be. A path with a query is none of these."""
 
+RawHeaders = tuple[tuple[bytes, bytes], ...]
+
 _START: Final = b"POST /decide"
 _END: Final = b"\r\n\r\n"
 _UNUSUAL: Final = frozenset({b"expect", b"upgrade", b"transfer-encoding"})
-_ONE_REQUEST_ONLY: Final = frozenset({b"x-request-id", b"traceparent", b"tracestate"})
+_NAMING: Final = frozenset({b"x-request-id", b"traceparent", b"tracestate"})
 """Headers that name one request: such a head does not come again."""
+
+
+class Manners(msgspec.Struct, frozen=True):
+    """What a head says in the usual way.
+
+    Args:
+        shown: the caller's key.
+        notices: lines for the answer's head, for users of an older header.
+    """
+
+    shown: str
+    notices: bytes
 
 
 class PlainHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,19 +53,33 @@ class PlainHead(msgspec.Struct, frozen=True, kw_only=True):
         body_size: bytes of the body, announced by `Content-Length`; at least 1.
         headers: as ASGI has them: names in lower case, in the order received.
         keep_alive: whether another request may follow on the connection.
+        is_named: it names the request or its trace.
+        is_forwarded: it may say where the caller is.
+        manners: None where what it says of caller and body has to be explained.
     """
 
     size: int
     body_size: int
     is_batch: bool
-    headers: tuple[tuple[bytes, bytes], ...]
+    headers: RawHeaders
     keep_alive: bool
+    is_named: bool
+    is_forwarded: bool
+    manners: Manners | None = None
+
+
+ReadManners = Callable[[RawHeaders], Manners | None]
 
 
 class PlainHeads:
-    """Finds the head that bytes start with."""
+    """Finds the head that bytes start with.
 
-    def __init__(self) -> None:
+    Args:
+        read_manners: reads what stands in the headers besides the framing.
+    """
+
+    def __init__(self, read_manners: ReadManners = lambda _: None) -> None:
+        self._read_manners = read_manners
         self._known: dict[bytes, PlainHead] = {}
 
     def find(self, data: bytes) -> PlainHead | None:
@@ -65,7 +94,10 @@ class PlainHeads:
 
     def _learn(self, raw: bytes) -> PlainHead | None:
         head = read_plain_head(raw)
-        if head is not None and not any(name in _ONE_REQUEST_ONLY for name, _ in head.headers):
+        if head is None:
+            return None
+        head = msgspec.structs.replace(head, manners=self._read_manners(head.headers))
+        if not head.is_named:
             if len(self._known) >= MOST_HEADS:
                 self._known.clear()
             self._known[raw] = head
@@ -88,6 +120,8 @@ def read_plain_head(raw: bytes) -> PlainHead | None:
         is_batch=reading.url == b"/decide/batch",
         headers=tuple(reading.headers),
         keep_alive=reading.keep_alive,
+        is_named=any(name in _NAMING for name, _ in reading.headers),
+        is_forwarded=any(name == b"x-forwarded-for" for name, _ in reading.headers),
     )
 
 

@@ -39,22 +39,22 @@ _CONTROL: Final = re.compile("[\x7f-\x9f]")
 class _Place(msgspec.Struct, forbid_unknown_fields=True):
     type: str
     id: str
-    workspace: str | None | UnsetType = UNSET
-    owner: str | None | UnsetType = UNSET
-    attributes: dict[str, Any] | None | UnsetType = UNSET
+    workspace: str | UnsetType | None = UNSET
+    owner: str | UnsetType | None = UNSET
+    attributes: dict[str, Any] | UnsetType | None = UNSET
 
 
 class _Question(msgspec.Struct, forbid_unknown_fields=True):
     scope: str
     resource: _Place | str
-    key: str | None | UnsetType = UNSET
-    source_ip: str | None | UnsetType = UNSET
-    context: dict[str, Any] | None | UnsetType = UNSET
-    min_revision: int | None | UnsetType = UNSET
+    key: str | UnsetType | None = UNSET
+    source_ip: str | UnsetType | None = UNSET
+    context: dict[str, Any] | UnsetType | None = UNSET
+    min_revision: int | UnsetType | None = UNSET
 
 
 class _Item(_Question, forbid_unknown_fields=True):
-    id: str | None | UnsetType = UNSET
+    id: str | UnsetType | None = UNSET
 
 
 class _Batch(msgspec.Struct, forbid_unknown_fields=True):
@@ -123,11 +123,11 @@ def _accounted(asked: _Question) -> int:
     return marks + 8 + _of_text(place.workspace) + _of_text(place.owner) + _of_claims(place.attributes)
 
 
-def _of_text(value: str | None | UnsetType) -> int:
+def _of_text(value: str | UnsetType | None) -> int:
     return 0 if value is UNSET else 2 if value is None else 4
 
 
-def _of_claims(claims: dict[str, Any] | None | UnsetType) -> int:
+def _of_claims(claims: dict[str, Any] | UnsetType | None) -> int:
     return 0 if claims is UNSET else 2 + _of_value(claims, 0) if claims else 2
 
 
@@ -175,10 +175,8 @@ def _place(given: _Place | str) -> ResourceRef | None:
         return None if named is None else ResourceRef(*named)
     if len(given.type) > _LONGEST_NAME or not NAME.fullmatch(given.type) or not RESOURCE_ID.fullmatch(given.id):
         return None
-    return ResourceRef(
-        given.type, given.id, _told(given.workspace), _told(given.owner), _told(given.attributes) or {}
-    )
+    return ResourceRef(given.type, given.id, _told(given.workspace), _told(given.owner), _told(given.attributes) or {})
 
 
-def _told(value: T | None | UnsetType) -> T | None:
+def _told(value: T | UnsetType | None) -> T | None:
     return None if value is UNSET else value

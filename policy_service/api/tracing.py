@@ -57,6 +57,11 @@ class Trace(msgspec.Struct, frozen=True):
         found = [(b"x-request-id", self.request_id.encode()), (b"traceparent", parent.encode())]
         return [*found, (b"tracestate", self.state.encode())] if self.state else found
 
+    def lines(self) -> bytes:
+        """The same, as lines of a head."""
+        text = f"x-request-id: {self.request_id}\r\ntraceparent: 00-{self.trace_id}-{self.span_id}-{self.flags:02x}\r\n"
+        return (f"{text}tracestate: {self.state}\r\n" if self.state else text).encode()
+
     def __str__(self) -> str:
         """For log lines. Holds no character that a log or terminal could trip over."""
         return f"request_id={self.request_id} trace_id={self.trace_id}"

@@ -34,7 +34,7 @@ class RandomIds:
     def __init__(self) -> None:
         self._ready: Iterator[str] = iter(())
         # INVARIANT: a forked process never gives an id that its parent gives too (test_a_fork_gives_other_ids).
-        os.register_at_fork(after_in_child=partial(_call, WeakMethod(self._forget)))
+        os.register_at_fork(after_in_child=partial(call_unless_gone, WeakMethod(self._forget)))
 
     def _forget(self) -> None:
         self._ready = iter(())
@@ -66,7 +66,7 @@ class RandomIds:
         return _base62(TAIL_LENGTH)
 
 
-def _call(forget: WeakMethod[Callable[[], None]]) -> None:
+def call_unless_gone(forget: WeakMethod[Callable[[], None]]) -> None:
     """Unless what it belongs to is gone."""
     method = forget()
     if method is not None:
