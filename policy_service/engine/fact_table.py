@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Final
+from itertools import islice
+from typing import Any, Final
 
 from policy_service.engine.base import FactBase
 from policy_service.engine.base_rows import MEMBERS, OF_TEAM, OF_USER
@@ -16,6 +17,7 @@ from policy_service.engine.fold import Step, Verifiers
 from policy_service.model.facts import ENTITIES, ApiKey, Fact, Key, Membership, RoleBinding
 
 _NO_VERIFIERS: Final[Verifiers] = {}
+_STEP: Final = 256
 Place = tuple[str, str]
 """A workspace, and the id of something in it."""
 
@@ -150,6 +152,17 @@ class FactTable:
             there = self.bindings_of_user(*place) if index is self._of_user else self.bindings_of_team(*place)
             filed = index[place] = {binding.id: binding for binding in there}
         return filed
+
+    def dismantled(self) -> Iterator[None]:
+        """Give up all that has changed, some at each step."""
+        tables: list[dict[Any, Any]] = [*self._changed.values(), self._verifiers]
+        tables += [self._members, self._of_user, self._of_team]
+        self.base = None
+        for table in tables:
+            while table:
+                for name in list(islice(table, _STEP)):
+                    del table[name]
+                yield
 
     def changed_keys(self) -> Iterator[tuple[str, tuple[ApiKey, Verifiers] | None]]:
         """The API keys that a next base must write anew, by id; None for those that are gone."""
