@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +35,8 @@ from policy_service.service.deciding.shadow import Shadow
 from policy_service.service.following.crew import Member
 from policy_service.service.following.follower import Follower
 from policy_service.service.following.replica import DIVERGED, Replica
+from policy_service.service.following.snapshot_file import SnapshotFiles
+from policy_service.service.following.snapshot_keeping import SnapshotKeeper
 from policy_service.service.following.wakers import BellWaker, Waker
 from policy_service.service.identifiers import RandomIds
 from policy_service.service.peppers import Peppers
@@ -45,7 +49,7 @@ from policy_service.service.recording.shards import Shards
 from policy_service.service.recording.sinks import NullSink
 from policy_service.service.services import Services
 from policy_service.service.setup import Initialized, Setup
-from policy_service.settings import Settings
+from policy_service.settings import ENV_PREFIX, Settings
 
 if TYPE_CHECKING:
     from policy_service.service.recording.open_ledger import LedgerPlan
@@ -75,7 +79,7 @@ def environment() -> Environment:
         initialize=initialize,
         fresh_demo_keys=fresh_demo_keys,
         services=services,
-        serving=services,
+        serving=serving,
         facts=facts,
         ledger=ledger,
         local_app=local_app,
@@ -87,11 +91,12 @@ def environment() -> Environment:
 
 
 @contextmanager
-def services(settings: Settings, member: Member | None = None) -> Iterator[Services]:
+def services(settings: Settings, member: Member | None = None, *, makes_snapshots: bool = False) -> Iterator[Services]:
     """Everything behind the API on an existing store, its snapshot up to date.
 
     Args:
         member: of one worker among several.
+        makes_snapshots: have the snapshot file made anew when much has changed, at the start and later.
 
     Raises:
         UsageError: there is no store, or its pepper is missing or unfit.
@@ -103,12 +108,17 @@ def services(settings: Settings, member: Member | None = None) -> Iterator[Servi
     peppers = Peppers.load(settings.pepper_path())
     store = Store.open(settings.store_url(), committed=None if member is None else member.ring)
     try:
-        built = build(settings, store, peppers, member)
+        built = build(settings, store, peppers, member, makes_snapshots=makes_snapshots)
         with _kept():
-            _catch_up(built.replica)
+            _catch_up(built)
         yield built
     finally:
         store.close()
+
+
+def serving(settings: Settings, member: Member | None) -> AbstractContextManager[Services]:
+    """The same for `serve`: the only process, or the first of several, looks after the snapshot file of its node."""
+    return services(settings, member, makes_snapshots=member is None or member.is_first)
 
 
 @contextmanager
@@ -129,12 +139,15 @@ def facts(settings: Settings) -> Iterator[FactStore]:
         store.close()
 
 
-def _catch_up(replica: Replica) -> None:
+def _catch_up(built: Services) -> None:
     """Read the facts. Where the active bundle cannot be had nothing can be decided, but another can be activated."""
     try:
-        replica.catch_up()
+        if built.snapshots is None:
+            built.replica.catch_up()
+        else:
+            built.snapshots.start()
     except StoreError as error:
-        if replica.failure is not error or error.code == DIVERGED:
+        if built.replica.failure is not error or error.code == DIVERGED:
             raise
 
 
@@ -152,7 +165,14 @@ def _kept() -> Iterator[None]:
         gc.enable()
 
 
-def build(settings: Settings, store: Store, peppers: Peppers, member: Member | None = None) -> Services:
+def build(
+    settings: Settings,
+    store: Store,
+    peppers: Peppers,
+    member: Member | None = None,
+    *,
+    makes_snapshots: bool = False,
+) -> Services:
     """The use cases on an open store. The snapshot is still empty."""
     clock, ids = SystemClock(), RandomIds()
     bundles = Bundles(store, clock)
@@ -178,6 +198,29 @@ def build(settings: Settings, store: Store, peppers: Peppers, member: Member | N
         checkpoints=None if recorder is None else CheckpointHealth(elapsed_s),
         peppers=peppers,
         member=member,
+        snapshots=_snapshots(settings, replica, store, bundles, makes_snapshots),
+    )
+
+
+def _snapshots(
+    settings: Settings, replica: Replica, store: Store, bundles: Bundles, is_maker: bool
+) -> SnapshotKeeper | None:
+    """Who looks after the snapshot file; None where every start reads all changes."""
+    if settings.snapshot_every == 0:
+        return None
+    files = SnapshotFiles(settings.snapshot_path())
+    make = partial(_make_snapshot, settings) if is_maker else None
+    return SnapshotKeeper(replica, store, files, bundles, every=settings.snapshot_every, make=make)
+
+
+def _make_snapshot(settings: Settings) -> subprocess.Popen[bytes]:
+    """Start the command that makes the snapshot file. What it logs goes where this process's log goes."""
+    told = {f"{ENV_PREFIX}DATA_DIR": str(settings.data_dir)}
+    if settings.database_url is not None:
+        told[f"{ENV_PREFIX}DATABASE_URL"] = settings.database_url.get_secret_value()
+    command = [sys.executable, "-m", "policy_service", "snapshot"]
+    return subprocess.Popen(  # noqa: S603 - our own command, of no argument from outside
+        command, env={**os.environ, **told}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )
 
 

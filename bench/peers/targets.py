@@ -78,7 +78,7 @@ def ours(world: World, durability: str = "os") -> Iterator[Target]:
     """Our server: caller authenticated, secret checked, every decision recorded as `durability` says."""
     with tempfile.TemporaryDirectory() as name:
         data, policies = Path(name, "data"), Path(name, "policies")
-        caller = _fill(data, policies, world)
+        caller = filled(data, policies, world)
         given = {"POLICY_SERVICE_LEDGER_DURABILITY": durability}
         with _pinned(), Server(data, **given) as server:
             yield Target(
@@ -135,8 +135,8 @@ def cerbos_server(world: World) -> Iterator[Target | str]:
             )
 
 
-def _fill(data: Path, policies: Path, world: World) -> str:
-    """A data directory with the world's facts and policy in it; gives the caller's key."""
+def filled(data: Path, policies: Path, world: World, size: int = 2000) -> str:
+    """Fill a data directory with the world's facts and policy, so many facts a change; gives the caller's key."""
     for name, text in world.files().items():
         (policies / name).parent.mkdir(parents=True, exist_ok=True)
         (policies / name).write_text(text)
@@ -147,7 +147,7 @@ def _fill(data: Path, policies: Path, world: World) -> str:
     operator = answer("init", "--data-dir", data, "--policies", policies)["system_key"]
     store = Store.open(f"sqlite:///{data / 'policy.db'}")
     try:
-        for draft in changes(world, PEPPERS):
+        for draft in changes(world, PEPPERS, size):
             store.commit(partial(_planned, draft), actor="local:0", now=NOW)
     finally:
         store.close()

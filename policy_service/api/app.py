@@ -129,6 +129,8 @@ async def _following(site: Site) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(follower.run()), asyncio.create_task(site.services.uses.run())]
     if site.crew is not None:
         tasks.append(asyncio.create_task(site.crew.run()))
+    if site.services.snapshots is not None:
+        tasks.append(asyncio.create_task(site.services.snapshots.run()))
     if site.services.watch is not None:
         tasks.append(asyncio.create_task(site.services.watch.run(follower)))
     try:

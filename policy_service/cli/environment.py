@@ -32,7 +32,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
             (None) the shipped ones.
         fresh_demo_keys: issues another set of demo keys.
         services: everything behind the API, on a data directory, its snapshot up to date.
-        serving: the same for `serve`: for one worker of several, or (None) for the only process.
+        serving: the same for `serve`, which looks after the snapshot file too: for one worker of several, or (None) for
+            the only process.
         facts: the facts alone, of a data directory that may lack its pepper: for replays and audits.
         ledger: opens this process's shard of the ledger for as long as it decides.
         local_app: the API as an ASGI application for the local caller, without credentials.

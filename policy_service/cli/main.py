@@ -22,6 +22,7 @@ from policy_service.cli import (
     principals,
     serve,
     setup,
+    snapshot,
     workspaces,
 )
 from policy_service.cli.environment import Environment, Session
@@ -42,7 +43,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_root)
-    for module in (setup, serve, decide):
+    for module in (setup, serve, decide, snapshot):
         module.register(app)
     key_import.register(keys.app)
     for name, noun in (

@@ -10,7 +10,7 @@ else of the buffer is touched, and nothing is kept. Who opens files and checks t
  …                         the contents (`Contents`), as msgpack
  8                         where the contents begin
 
-Source: docs/decisions/0012-facts-in-a-file.md.
+Source: docs/decisions/0015-facts-in-a-file.md.
 """
 
 from __future__ import annotations

@@ -8,16 +8,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, Never, cast
 
 from policy_service.engine.base import FactBase
 from policy_service.engine.base_rows import MEMBERS, OF_TEAM, OF_USER
 from policy_service.engine.fold import Step, Verifiers
+from policy_service.model.errors import StoreError
 from policy_service.model.facts import ENTITIES, ApiKey, Fact, Key, Membership, RoleBinding
 
 _NO_VERIFIERS: Final[Verifiers] = {}
 _STEP: Final = 256
+
+
+class _Dismantled:
+    """Stands where the base was of facts that were given up."""
+
+    def __getattr__(self, name: str) -> Never:
+        raise StoreError("starting", "these facts were given up for newer ones; try again")
+
+
 Place = tuple[str, str]
 """A workspace, and the id of something in it."""
 
@@ -157,11 +166,12 @@ class FactTable:
         """Give up all that has changed, some at each step."""
         tables: list[dict[Any, Any]] = [*self._changed.values(), self._verifiers]
         tables += [self._members, self._of_user, self._of_team]
-        self.base = None
+        # Whoever has kept it all the same gets an error, and no answer from half of the facts.
+        self.base = cast("FactBase", _Dismantled())
         for table in tables:
             while table:
-                for name in list(islice(table, _STEP)):
-                    del table[name]
+                for _ in range(min(_STEP, len(table))):
+                    table.popitem()
                 yield
 
     def changed_keys(self) -> Iterator[tuple[str, tuple[ApiKey, Verifiers] | None]]:

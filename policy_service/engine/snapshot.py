@@ -79,6 +79,11 @@ class Snapshot:
         """How many facts have changed since the base it began with."""
         return self._facts.weight
 
+    @property
+    def base(self) -> FactBase | None:
+        """What it began with."""
+        return self._facts.base
+
     def packed(self, modulus: int) -> Iterator[bytes]:
         """The facts as a base: see `write_base`. Nothing may be applied before the last piece was taken."""
         return write_base(self._facts, self.revision, self.chain_hash, modulus)

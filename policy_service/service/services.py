@@ -14,6 +14,7 @@ from policy_service.service.deciding.shadow import Shadow
 from policy_service.service.following.crew import Member
 from policy_service.service.following.follower import Follower
 from policy_service.service.following.replica import Replica
+from policy_service.service.following.snapshot_keeping import SnapshotKeeper
 from policy_service.service.peppers import Peppers
 from policy_service.service.policies.bundles import Bundles
 from policy_service.service.policies.folder_watch import FolderWatch
@@ -26,8 +27,9 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 
     `follower` must be made on, and belongs to, one event loop; `replica` is that loop's too. `watch` is there
     where rule files are served from a folder, `shadow` where decisions are compared with a candidate's. `recorder` is
-    not where decisions leave no record (durability `off`), `checkpoints` not where none are signed. `member` is this
-    process's place among the workers, where there are several.
+    not where decisions leave no record (durability `off`), `checkpoints` not where none are signed, `snapshots` not
+    where every start reads all changes. `member` is
+    this process's place among the workers, where there are several.
     """
 
     store: FactStore
@@ -47,3 +49,4 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     member: Member | None = None
     uses: KeyUses
     peppers: Peppers
+    snapshots: SnapshotKeeper | None = None

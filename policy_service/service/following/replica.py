@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from policy_service.engine.base import FactBase
 from policy_service.engine.fold import diverged
 from policy_service.engine.ports import ProgramSource
 from policy_service.engine.snapshot import Snapshot
@@ -115,6 +116,43 @@ class Replica:
     def failure(self) -> StoreError | None:
         """Why this replica decides nothing; None while it is sound."""
         return self._failure
+
+    @property
+    def weight(self) -> int:
+        """How many facts have changed since the snapshot's base."""
+        return self._snapshot.weight
+
+    @property
+    def base_revision(self) -> int:
+        """The revision of the snapshot's base; 0 where it has none."""
+        return 0 if self._snapshot.base is None else self._snapshot.base.revision
+
+    @property
+    def base_size(self) -> int:
+        """How many facts, about, are in the snapshot's base."""
+        return 0 if self._snapshot.base is None else len(self._snapshot.base)
+
+    def begin(self, base: FactBase) -> None:
+        """Go on from a base, forgetting all that was read; it must be one of this store. Before anything is decided."""
+        former, self._snapshot = self._snapshot, Snapshot(self._programs, base)
+        for _ in former.dismantled():
+            pass
+        shards = (fact for fact in self._snapshot.facts(LedgerShard.entity) if isinstance(fact, LedgerShard))
+        self._standing = Standing(base.revision, base.chain_hash, {shard.id: shard for shard in shards})
+
+    def adopt(self, snapshot: Snapshot) -> Snapshot | None:
+        """Decide on another snapshot from here on, if it is at the very change that this one is at, and settled.
+
+        INVARIANT: no decision differs for it (test_snapshot_keeping: adopted).
+
+        Returns:
+            the former one, to be given up; None where it was not adopted.
+        """
+        former = self._snapshot
+        if (snapshot.revision, snapshot.chain_hash) != self.place or not (snapshot.is_settled and former.is_settled):
+            return None
+        self._snapshot = snapshot
+        return former
 
     def view(self) -> Snapshot:
         """The snapshot, for deciding.

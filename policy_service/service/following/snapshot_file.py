@@ -6,7 +6,7 @@ in the log: the feed of changes tells everything again.
 
 INVARIANT: no file that was altered, cut, or made from another database is ever started from (test_snapshot_file).
 
-Source: docs/decisions/0012-facts-in-a-file.md.
+Source: docs/decisions/0015-facts-in-a-file.md.
 """
 
 from __future__ import annotations

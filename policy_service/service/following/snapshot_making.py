@@ -18,8 +18,8 @@ from policy_service.service.following.snapshot_file import SnapshotFiles
 from policy_service.service.ports import FactStore
 
 SPILL: Final = 250_000
-"""Facts held in memory at most, some 600 MB: then they go to disk, and the fold goes on from there. Each time all of the
-facts before them are copied: half as many would take twice as long for a million keys."""
+"""Facts held in memory at most, some 600 MB: then they go to disk, and the fold goes on from there. Each time all facts
+before them are copied: with half as many, a million keys would be copied twice as often."""
 
 
 class Made(msgspec.Struct, frozen=True):
