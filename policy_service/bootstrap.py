@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -219,9 +219,13 @@ def _make_snapshot(settings: Settings) -> subprocess.Popen[bytes]:
     if settings.database_url is not None:
         told[f"{ENV_PREFIX}DATABASE_URL"] = settings.database_url.get_secret_value()
     command = [sys.executable, "-m", "policy_service", "snapshot"]
-    return subprocess.Popen(  # noqa: S603 - our own command, of no argument from outside
+    process = subprocess.Popen(  # noqa: S603 - our own command, of no argument from outside
         command, env={**os.environ, **told}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )
+    with suppress(OSError):
+        # Whoever decides comes first.
+        os.setpriority(os.PRIO_PROCESS, process.pid, 10)
+    return process
 
 
 def _wakers(settings: Settings, member: Member | None) -> list[Waker]:

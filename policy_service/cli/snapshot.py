@@ -4,7 +4,7 @@ first start on very many facts."""
 from __future__ import annotations
 
 import gc
-import os
+from pathlib import Path
 
 import msgspec
 import typer
@@ -13,10 +13,9 @@ from policy_service.cli.environment import Session
 from policy_service.cli.options import AsJson, DataDir
 from policy_service.model.errors import StoreError
 from policy_service.service.following.snapshot_file import SnapshotFiles
-from policy_service.service.following.snapshot_making import make_snapshot
+from policy_service.service.following.snapshot_making import Made, make_snapshot
+from policy_service.service.ports import FactStore
 from policy_service.settings import load_settings
-
-_NICENESS = 10
 
 
 def register(app: typer.Typer) -> None:
@@ -32,19 +31,23 @@ def snapshot(context: typer.Context, data_dir: DataDir = None, as_json: AsJson =
     """
     session: Session = context.obj
     settings = load_settings(data_dir=data_dir)
-    # A server beside it comes first; and nothing here is garbage before the end.
-    os.nice(_NICENESS)
-    gc.disable()
     with session.environment.facts(settings) as store:
-        try:
-            made = make_snapshot(store, SnapshotFiles(settings.snapshot_path()))
-        except OSError as error:
-            reason = (error.strerror or "not possible").lower()
-            message = f"cannot write a snapshot file in `{settings.snapshot_path()}`: {reason}"
-            raise StoreError("snapshot_unwritable", message) from error
+        made = _made(store, settings.snapshot_path())
     if as_json:
         session.screen.json({"data": msgspec.to_builtins(made)})
     elif made.facts:
         session.screen.line(f"made a snapshot file as of revision {made.revision}; {made.facts} facts had changed")
     else:
         session.screen.line(f"the snapshot file is as of revision {made.revision} already")
+
+
+def _made(store: FactStore, folder: Path) -> Made:
+    # Nothing is garbage before the end: to look for it among so many facts takes half of the time.
+    gc.disable()
+    try:
+        return make_snapshot(store, SnapshotFiles(folder))
+    except OSError as error:
+        reason = (error.strerror or "not possible").lower()
+        raise StoreError("snapshot_unwritable", f"cannot write a snapshot file in `{folder}`: {reason}") from error
+    finally:
+        gc.enable()
