@@ -25,8 +25,8 @@ import msgspec
 
 from bench.decide import rule_files
 from policy_service.engine.link import compile_policy
-from policy_service.engine.program import Program
-from policy_service.engine.seen import seen
+from policy_service.engine.program import Program, Sight
+from policy_service.engine.seen import seen_part
 from policy_service.engine.snapshot import Snapshot
 from policy_service.language.load import load_policy
 from policy_service.ledger.codec import decode_record
@@ -52,9 +52,10 @@ from policy_service.model.request import Credential, Request, ResourceRef
 from policy_service.service.auditing.replay import ReplayOptions, replay
 from policy_service.service.caller import Caller
 from policy_service.service.ports import Decided
-from policy_service.service.recording.record_lines import line_of
+from policy_service.service.recording.record_lines import LineWriter, write_request
 
 NOW = 1_800_000_000_000_000_000
+LINES = LineWriter()
 CALLER = Caller(actor="key:callerKey000", workspace="system", is_operator=True, key_id="callerKey000")
 PLACES = ("etl-1", "etl-2", "etl-cond-1", "p1", "adhoc")
 WORKSPACES, USERS = 20, 2000
@@ -173,16 +174,17 @@ def _line(world: World, number: int, distinct: bool) -> bytes:
     snapshot, asked = world.snapshot, world.request(number if distinct else None)
     assert snapshot.program is not None
     decision = snapshot.program.decide(asked, snapshot, NOW + number * 1000)
-    known = seen(asked, snapshot, decision)
+    known = seen_part(asked, snapshot, decision, Sight())
     name, chained = f"D{number:021d}", snapshot.chain_hash
-    return line_of(
+    return LINES.line_of(
         Decided(
             decision_id=name,
             caller=CALLER,
             request=asked,
             decision=decision,
             chain=chained,
-            seen=known,
+            asked=write_request(asked),
+            facts=known,
             request_id=name,
         )
     )

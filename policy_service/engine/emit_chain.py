@@ -72,6 +72,12 @@ if allowlist is not None and not bisect_right(allowlist.bounds, point) % 2:
 if cidrs is not None and not bisect_right(cidrs.bounds, point) % 2:
     DENY ip_not_allowed
 """
+_SIGHT: Final = """\
+if sight is not None:
+    sight.key, sight.view, sight.grants, sight.roles, sight.point = key, view, grants, roles, point
+"""
+"""Everything that is left behind has a name by then: the seven built-in checks are in every chain."""
+
 _PREPARE: Final = {
     "point": "point = source_point(request.source_ip)\n",
     "context": "context = context_reader.read(request.context)\n",
@@ -100,7 +106,7 @@ def emit_decide(policy: Policy, names: Names) -> str:
     body = _DENY.sub(_denial, "".join(_body(policy, names)))
     return (
         f"\n# {'-' * 10} the chain\n{emit_context_reader(names)}RESOURCE_POLICIES = {{\n{functions}}}\n\n\n"
-        f"def decide(request, snapshot, now):\n{indent(body, _LEVEL)}"
+        f"def decide(request, snapshot, now, sight=None):\n{indent(body, _LEVEL)}"
     )
 
 
@@ -133,6 +139,7 @@ def _body(policy: Policy, names: Names) -> Iterator[str]:
                 prepared.add(name)
                 yield line
         yield text
+    yield _SIGHT
     yield _answer(_fields(ALLOWED_ENDING))
 
 

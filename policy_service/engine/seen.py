@@ -2,7 +2,11 @@
 
 It is for reading. A replay derives it again from the snapshot and compares it; nothing is ever decided by it.
 
-INVARIANT: it never contradicts `explain` (test_seen: what was seen is what explanations show).
+It is told in two forms: `seen` gives values, for those who compare; `seen_part` a part of a record's line, for the
+decision that waits for its record. That one takes over what the decision had in its hands already, its `Sight`.
+
+INVARIANT: it never contradicts `explain` (test_seen: what was seen is what explanations show), and both forms say the
+same (test_the_part_of_a_line_says_what_the_values_say).
 """
 
 from __future__ import annotations
@@ -10,15 +14,32 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
+from msgspec import Raw
 
+from policy_service.engine.program import Sight
 from policy_service.engine.snapshot import Snapshot
 from policy_service.engine.views import KeyView, ResourceView
 from policy_service.language.policy import Policy
 from policy_service.model.address import address_point, address_text
+from policy_service.model.canonical import canonical_text
 from policy_service.model.decision import Decision
 from policy_service.model.request import Request
 
 _NOTHING: Final[dict[str, Any]] = {}
+
+
+class SeenPart(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """The same as a line has it: members in the order of a line, what is None left out, the attributes written."""
+
+    address: str | None = None
+    allowlist_network: str | None = None
+    attributes: Any = None
+    key_network: str | None = None
+    key_scopes: tuple[str, ...] | None = None
+    owner: str | None = None
+    registered: bool | None = None
+    roles: tuple[str, ...] | None = None
+    teams: tuple[str, ...] | None = None
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -65,6 +86,59 @@ def seen(request: Request, snapshot: Snapshot, decision: Decision) -> Seen:
     owner, attributes = (None, None) if view is None else (view.fact.owner, _declared(view, snapshot))
     allowed, own = _networks(key, point)
     return Seen(key.scopes, teams, roles, view is not None, owner, attributes, address, allowed, own)
+
+
+def seen_part(request: Request, snapshot: Snapshot, decision: Decision, sight: Sight) -> SeenPart:
+    """What `seen` tells, as a part of a line.
+
+    Args:
+        sight: what this very decision was given to leave behind what it had in its hands.
+
+    Cost: about 0.4 µs where the decision is an allow, 1.3 µs where it is not.
+    """
+    key = sight.key
+    if key is None:
+        return _part_of(seen(request, snapshot, decision), request, snapshot, decision)
+    view, text, point, listed, own = sight.view, request.source_ip, sight.point, key.workspace.allowlist, key.networks
+    if text is not None and ":" in text:
+        text = address_text(point)
+    return SeenPart(
+        text,
+        None if listed is None else listed.narrowest(point),
+        None if view is None else view.written or _write(view, snapshot),
+        None if own is None else own.narrowest(point),
+        key.scopes,
+        None if view is None else view.fact.owner,
+        view is not None,
+        sight.roles.names if key.is_user else None,
+        sight.grants.teams if key.is_user else None,
+    )
+
+
+def _part_of(known: Seen, request: Request, snapshot: Snapshot, decision: Decision) -> SeenPart:
+    """The same of values: the decision was a denial, and had not everything in its hands yet."""
+    attributes: Raw | None = None
+    key = None if decision.key_id is None else snapshot.keys[decision.key_id]
+    if key is not None and known.attributes is not None:
+        view = key.workspace.resources[request.resource.type, request.resource.id]
+        attributes = None if view is None else view.written or _write(view, snapshot)
+    return SeenPart(
+        known.address,
+        known.allowlist_network,
+        attributes,
+        known.key_network,
+        known.key_scopes,
+        known.owner,
+        known.registered,
+        known.roles,
+        known.teams,
+    )
+
+
+def _write(view: ResourceView, snapshot: Snapshot) -> Raw:
+    """The declared attributes in canonical form, kept as they are."""
+    view.written = Raw(canonical_text(_declared(view, snapshot)).encode())
+    return view.written
 
 
 def _standing(key: KeyView, place: tuple[str, str]) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:

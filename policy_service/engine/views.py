@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from msgspec import Raw
+
 from policy_service.engine.closures import Closures
 from policy_service.engine.fact_table import FactTable
 from policy_service.engine.fold import Verifiers
@@ -96,10 +98,10 @@ def _ends(key: ApiKey) -> dict[int | None, int]:
 class ResourceView:
     """A registered resource.
 
-    `known` and `unclaimed` are its reader's (see `AttributeReader`), `declared` belongs to `seen`.
+    `known` and `unclaimed` are its reader's (see `AttributeReader`), `declared` and `written` belong to `seen`.
     """
 
-    __slots__ = ("declared", "fact", "known", "unclaimed")
+    __slots__ = ("declared", "fact", "known", "unclaimed", "written")
 
     def __init__(self, fact: Resource) -> None:
         self.fact = fact
@@ -110,6 +112,7 @@ class ResourceView:
         self.known: tuple[Any, ...] | None = None
         self.unclaimed: tuple[Any, ...] = ()
         self.declared: dict[str, Any] | None = None
+        self.written: Raw | None = None
 
 
 class TeamView:

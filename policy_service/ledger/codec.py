@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from policy_service.ledger.record import SCHEMA, DecisionRecord, RecordedRequest
+from policy_service.ledger.record import SCHEMA, DecisionRecord
 from policy_service.model.canonical import canonical_plain, canonical_text
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -57,13 +57,6 @@ def encode_record(record: DecisionRecord) -> bytes:
     if _are_plain(record):
         return canonical_plain(record)
     return _canonical(record)
-
-
-def encode_request(request: RecordedRequest) -> bytes:
-    """The canonical form of a request alone: what its bound in size is judged by. Raises as `encode_record` does."""
-    if is_plain(request.context) and is_plain(request.resource.attributes):
-        return canonical_plain(request)
-    return _canonical(request)
 
 
 def decode_record(line: bytes, *, is_checked: bool = True) -> DecisionRecord | BadLine:

@@ -64,7 +64,13 @@ def parse_api_key(text: str) -> ApiKeyText | None:
 
 def holds_api_key(text: str) -> bool:
     """Whether a well-formed key with the right checksum stands anywhere in a text, whatever stands around it."""
-    return any(_is_key(text, match) for match in _TAIL.finditer(text))
+    # Spelled out: nearly no text holds one, and setting up a generator takes four times as long as the search.
+    match = _TAIL.search(text)
+    while match is not None:
+        if _is_key(text, match):
+            return True
+        match = _TAIL.search(text, match.end())
+    return False
 
 
 def _is_key(text: str, tail: re.Match[str]) -> bool:

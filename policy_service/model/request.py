@@ -1,5 +1,7 @@
 """What is asked: the request as the pure decision sees it.
 
+Nothing here can refer back to itself, so the garbage collector need not look (`gc=False`): each request makes several.
+
 The secret is not in it. Checking the secret happens before; its outcome is an input, so that a replay needs no pepper.
 """
 
@@ -12,7 +14,7 @@ import msgspec
 CredentialOutcome = Literal["missing", "malformed", "unknown", "verified"]
 
 
-class Credential(msgspec.Struct, frozen=True):
+class Credential(msgspec.Struct, frozen=True, gc=False):
     """The outcome of checking a presented key.
 
     `verified` means that the secret in slot `slot` of key `key_id` was presented. It does *not* mean that the key is
@@ -29,7 +31,7 @@ MALFORMED = Credential("malformed")
 UNKNOWN = Credential("unknown")
 
 
-class ResourceRef(msgspec.Struct, frozen=True):
+class ResourceRef(msgspec.Struct, frozen=True, gc=False):
     """The resource as the caller claims it.
 
     `workspace` never selects facts. `owner` and `attributes` count only where the store does not know better.
@@ -42,7 +44,7 @@ class ResourceRef(msgspec.Struct, frozen=True):
     attributes: dict[str, Any] = {}
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """One question: may this credential use this scope on this resource from this address?
 
     Args:

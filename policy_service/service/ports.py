@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from policy_service.engine.seen import Seen
+from policy_service.engine.seen import SeenPart
 from policy_service.model.change_query import ChangeQuery, ChangesFound
 from policy_service.model.changes import Change, ChangeDraft
 from policy_service.model.decision import Decision
@@ -114,7 +114,7 @@ class IdSource(Protocol):
         ...
 
 
-class Decided(msgspec.Struct, frozen=True, kw_only=True):
+class Decided(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One decision as it is to be recorded. No secret is in it.
 
     Args:
@@ -127,7 +127,8 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
         key_fingerprint: keyed fingerprint of a well-formed key that is not known to the caller; None otherwise.
         explained: whether the caller asked for the steps.
         chain: hash of the last change that the deciding snapshot had seen: with the decision's revision, its name.
-        seen: what that snapshot knew of the request.
+        asked: the request as the record has it, canonical JSON: what `write_request` wrote.
+        facts: what that snapshot knew of the request, as a part of the line.
     """
 
     decision_id: str
@@ -135,7 +136,8 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     request: Request
     decision: Decision
     chain: str
-    seen: Seen
+    asked: bytes
+    facts: SeenPart
     batch_id: str | None = None
     item_id: str | None = None
     request_id: str | None = None

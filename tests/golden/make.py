@@ -12,7 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from policy_service.engine.decide import decide
-from policy_service.engine.seen import seen
+from policy_service.engine.program import Sight
+from policy_service.engine.seen import seen_part
 from policy_service.engine.snapshot import Snapshot
 from policy_service.model.changes import Change
 from policy_service.model.decision import SEMANTICS
@@ -34,7 +35,8 @@ from policy_service.model.request import MALFORMED, MISSING, UNKNOWN, Credential
 from policy_service.service.auditing.replay_pack import write_pack
 from policy_service.service.caller import Caller, local_caller
 from policy_service.service.ports import Decided
-from policy_service.service.recording.record_lines import line_of
+from policy_service.service.recording.record_lines import write_request
+from tests.reference_records import line_of
 from tests.worlds import Feed, Programs, activation, program_of
 
 FOLDER: Final = Path(__file__).parent / f"semantics-{SEMANTICS}"
@@ -144,7 +146,8 @@ class World:
             request=request,
             decision=decision,
             chain=self.snapshot.chain_hash,
-            seen=seen(request, self.snapshot, decision),
+            asked=write_request(request, more.get("key_fingerprint")),
+            facts=seen_part(request, self.snapshot, decision, Sight()),
             **more,
         )
         self.lines.append(line_of(decided))

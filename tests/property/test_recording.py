@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_service.engine.decide import decide
-from policy_service.engine.seen import seen
+from policy_service.engine.program import Sight
+from policy_service.engine.seen import seen, seen_part
 from policy_service.engine.snapshot import Snapshot
 from policy_service.ledger.codec import decode_record, encode_record
 from policy_service.ledger.record import DecisionRecord, RecordedFacts, differences, replayed_request
@@ -15,9 +16,10 @@ from policy_service.model.decision import Decision
 from policy_service.model.request import Credential, Request
 from policy_service.service.caller import local_caller
 from policy_service.service.ports import Decided
-from policy_service.service.recording.record_lines import line_of, record_of
+from policy_service.service.recording.record_lines import write_request
 from tests.property.records import claims, maybe
 from tests.property.strategies import Case, cases
+from tests.reference_records import line_of, record_of
 from tests.worlds import program_of, snapshot_of
 
 CALLER = local_caller(0)
@@ -31,7 +33,8 @@ def decided(request: Request, snapshot: Snapshot, decision: Decision) -> Decided
         request=request,
         decision=decision,
         chain=snapshot.chain_hash,
-        seen=seen(request, snapshot, decision),
+        asked=write_request(request),
+        facts=seen_part(request, snapshot, decision, Sight()),
     )
 
 
@@ -61,7 +64,7 @@ def test_every_decision_is_decided_again_equally_from_its_line(case: Case) -> No
         decision = decide(replayed, again, int(record.at))
         assert differences(record, decision) == []
         assert (record.revision, record.chain) == (again.revision, again.chain_hash)
-        derived = record_of(decided(replayed, again, decision))
+        derived = record_of(decided(replayed, again, decision), seen(replayed, again, decision))
         assert derived.facts == record.facts
         assert encode_record(derived) == encode_record(record)
 
@@ -82,7 +85,8 @@ def test_lines_made_of_parts_are_the_lines_of_records(case: Case, data: st.DataO
             explained=data.draw(st.booleans()),
             request=msgspec.structs.replace(request, context=data.draw(claims)),
         )
-        assert line_of(one) == encode_record(record_of(one))
+        one = msgspec.structs.replace(one, asked=write_request(one.request, one.key_fingerprint))
+        assert line_of(one) == encode_record(record_of(one, seen(request, snapshot, one.decision)))
 
 
 @given(cases())
@@ -90,7 +94,8 @@ def test_a_record_holds_nothing_that_its_workspace_may_not_see(case: Case) -> No
     """Facts are shown only where a key was verified, and then they are its workspace's."""
     snapshot = snapshot_of(program_of(case.world.files()), case.world.facts)
     for request, now in case.asked:
-        record = record_of(decided(request, snapshot, decide(request, snapshot, now)))
+        record = decode_record(line_of(decided(request, snapshot, decide(request, snapshot, now))))
+        assert isinstance(record, DecisionRecord)
         if record.principal is None:
             assert record.facts == RecordedFacts(address=record.facts.address)
             assert record.workspace == CALLER.workspace

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_service.engine.decide import decide
-from policy_service.engine.seen import seen
+from policy_service.engine.program import Sight
+from policy_service.engine.seen import seen_part
 from policy_service.engine.snapshot import Snapshot
-from policy_service.ledger.codec import encode_request
 from policy_service.ledger.reader import sources
 from policy_service.ledger.record import DecisionRecord, RecordedRequest, request_of
 from policy_service.model.changes import Change
@@ -25,9 +25,10 @@ from policy_service.service.auditing.replay import ReplayOptions, replay
 from policy_service.service.auditing.replay_report import ReplayReport
 from policy_service.service.caller import Caller
 from policy_service.service.ports import Decided
-from policy_service.service.recording.record_lines import line_of, recorded_request
+from policy_service.service.recording.record_lines import write_request
 from tests.property.drawing import pick
 from tests.property.strategies import NOW, Case, cases, draw_request, draw_workspace, draw_world
+from tests.reference_records import encode_request, line_of, recorded_request
 from tests.worlds import Feed, Programs, activation, program_of
 
 CALLER = Caller(actor="key:callerKey000", workspace="system", is_operator=True, key_id="callerKey000", scope=None)
@@ -57,7 +58,8 @@ def recorded(request: Request, snapshot: Snapshot, now: int, number: int) -> byt
             request=request,
             decision=decision,
             chain=snapshot.chain_hash,
-            seen=seen(request, snapshot, decision),
+            asked=write_request(request),
+            facts=seen_part(request, snapshot, decision, Sight()),
         )
     )
 

@@ -9,9 +9,12 @@ from hypothesis import given
 
 from policy_service.engine.decide import decide
 from policy_service.engine.explain import explain
-from policy_service.engine.seen import Seen, seen
+from policy_service.engine.program import Sight
+from policy_service.engine.seen import Seen, seen, seen_part
 from policy_service.engine.snapshot import Snapshot
+from policy_service.ledger.lines import write_part
 from policy_service.model.address import Network, address_point, address_text, parse_network
+from policy_service.model.canonical import canonical_text
 from policy_service.model.request import Request
 from tests.property.strategies import Case, cases
 from tests.worlds import program_of, snapshot_of
@@ -78,3 +81,18 @@ def test_what_is_kept_between_decisions_changes_nothing(case: Case) -> None:
         first = seen(request, snapshot, decision)
         assert first == seen(request, snapshot, decision) == seen(request, fresh, decide(request, fresh, now))
         assert msgspec.json.decode(msgspec.json.encode(first), type=Seen) == first
+
+
+@given(cases())
+def test_the_part_of_a_line_says_what_the_values_say(case: Case) -> None:
+    """In canonical JSON, without the members that are None; from what the decision left behind, or looked up anew."""
+    snapshot = snapshot_of(program_of(case.world.files()), case.world.facts)
+    for request, now in [*case.asked, *case.asked]:
+        sight = Sight()
+        decision = decide(request, snapshot, now, sight)
+        assert (sight.key is not None) == decision.allowed
+        assert decision == decide(request, snapshot, now)
+        values = msgspec.to_builtins(seen(request, snapshot, decision))
+        told = canonical_text({name: value for name, value in values.items() if value is not None}).encode()
+        for one in (sight, Sight()):
+            assert write_part(seen_part(request, snapshot, decision, one)) == told

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import msgspec
 
 from policy_service.engine.decide import decide
 from policy_service.engine.explain import explain
-from policy_service.engine.seen import seen
+from policy_service.engine.program import Sight
+from policy_service.engine.seen import seen_part
 from policy_service.engine.snapshot import Snapshot
 from policy_service.model.decision import Decision, Explanation
 from policy_service.model.errors import PolicyServiceError, RequestError, StoreError
@@ -21,10 +22,10 @@ from policy_service.service.discreet import Discreet
 from policy_service.service.following.replica import Replica
 from policy_service.service.ports import Clock, Decided, DecisionSink, IdSource
 from policy_service.service.recording.groups import Held
-from policy_service.service.recording.record_lines import refuse_unrecordable
+from policy_service.service.recording.record_lines import write_request
 
 
-class Ask(Discreet, frozen=True, kw_only=True):
+class Ask(Discreet, frozen=True, kw_only=True, gc=False):
     """What a caller asks.
 
     Args:
@@ -47,7 +48,7 @@ class Ask(Discreet, frozen=True, kw_only=True):
     trace_id: str | None = None
 
 
-class Answered(msgspec.Struct, frozen=True, kw_only=True):
+class Answered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A decision with its name. It may be told once it is recorded."""
 
     decision_id: str
@@ -55,12 +56,18 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
 
 
-class _Asked(NamedTuple):
-    """A question whose key was checked. `fingerprint`: of a presented key that the caller cannot know of."""
+class _Asked(msgspec.Struct, frozen=True, gc=False):
+    """A question whose key was checked.
+
+    Args:
+        written: the request as it will be recorded.
+        fingerprint: of a presented key that the caller cannot know of.
+    """
 
     caller: Caller
     ask: Ask
     request: Request
+    written: bytes
     fingerprint: str | None
 
 
@@ -90,7 +97,7 @@ class Decisions:
         """Decide one request and have it recorded: the answer is held until it is.
 
         Raises:
-            RequestError: 400 `revision_unknown`; as `refuse_unrecordable` does.
+            RequestError: 400 `revision_unknown`; as `write_request` does.
             StoreError: facts or pepper not available; there is no answer then, never an allow.
         """
         self._replica.reach(ask.min_revision, self._clock)
@@ -104,7 +111,7 @@ class Decisions:
         now = self._clock.now()
         asked = self._asked(caller, ask, snapshot)
         explanation = explain(asked.request, snapshot, now)
-        decided = self._wrap(asked, snapshot, explanation.decision, explained=True)
+        decided = self._wrap(asked, snapshot, explanation.decision, Sight(), explained=True)
         return Held((_answered(decided), explanation), self._sink.record((decided,)))
 
     def decide_batch(self, caller: Caller, asks: Sequence[Ask]) -> Held[list[Answered | PolicyServiceError]]:
@@ -148,7 +155,9 @@ class Decisions:
 
     def _decided(self, caller: Caller, ask: Ask, snapshot: Snapshot, now: int, batch_id: str | None = None) -> Decided:
         asked = self._asked(caller, ask, snapshot)
-        return self._wrap(asked, snapshot, decide(asked.request, snapshot, now), batch_id=batch_id)
+        sight = Sight()
+        decision = decide(asked.request, snapshot, now, sight)
+        return self._wrap(asked, snapshot, decision, sight, batch_id=batch_id)
 
     def _asked(self, caller: Caller, ask: Ask, snapshot: Snapshot) -> _Asked:
         """The request as the pure decision sees it, once it is known that it can be recorded."""
@@ -157,14 +166,14 @@ class Decisions:
         # Only of what looks like a key: a stranger's megabyte is never hashed.
         is_unknown = ask.key is not None and credential.outcome == "unknown"
         fingerprint = self._credentials.fingerprint(ask.key) if is_unknown and ask.key is not None else None
-        refuse_unrecordable(request, fingerprint, ask.id)
-        return _Asked(caller, ask, request, fingerprint)
+        return _Asked(caller, ask, request, write_request(request, fingerprint, ask.id), fingerprint)
 
     def _wrap(
         self,
         asked: _Asked,
         snapshot: Snapshot,
         decision: Decision,
+        sight: Sight,
         *,
         batch_id: str | None = None,
         explained: bool = False,
@@ -177,7 +186,8 @@ class Decisions:
             request=asked.request,
             decision=decision,
             chain=snapshot.chain_hash,
-            seen=seen(asked.request, snapshot, decision),
+            asked=asked.written,
+            facts=seen_part(asked.request, snapshot, decision, sight),
             batch_id=batch_id,
             item_id=asked.ask.id,
             request_id=asked.ask.request_id,
@@ -193,8 +203,8 @@ def _as_request(credential: Credential, ask: Ask) -> Request:
 
 def _within_reach(caller: Caller, credential: Credential, snapshot: Snapshot) -> Credential:
     # INVARIANT: a caller learns nothing of keys outside its workspace (test_a_key_of_another_workspace_is_unknown).
-    key = snapshot.api_key(credential.key_id) if credential.key_id is not None else None
-    return credential if key is None or caller.covers(key.workspace) else UNKNOWN
+    key = snapshot.keys[credential.key_id] if credential.key_id is not None else None
+    return credential if key is None or caller.covers(key.workspace_id) else UNKNOWN
 
 
 def _answered(decided: Decided) -> Answered:

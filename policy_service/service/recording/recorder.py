@@ -21,7 +21,7 @@ import msgspec
 from policy_service.model.errors import StoreError
 from policy_service.service.ports import Decided, RecordLog
 from policy_service.service.recording.groups import WRITTEN, Group
-from policy_service.service.recording.record_lines import line_of
+from policy_service.service.recording.record_lines import LineWriter
 
 Durability = Literal["fsync", "os"]
 """What a written record survives: `fsync` the loss of power too, `os` the process being killed."""
@@ -56,6 +56,7 @@ class Recorder:
     def __init__(self, durability: Durability = "os", log: RecordLog | None = None) -> None:
         self.durability: Durability = durability
         self._log = log
+        self._line_of = LineWriter().line_of
         self._gathering: Group | None = None
         self._is_syncing = False
         self._threads: ThreadPoolExecutor | None = None
@@ -73,7 +74,7 @@ class Recorder:
 
     def record(self, decided: Sequence[Decided]) -> Group:
         """As DecisionSink says."""
-        return self.record_lines([line_of(one) for one in decided])
+        return self.record_lines(list(map(self._line_of, decided)))
 
     def record_lines(self, lines: Sequence[bytes]) -> Group:
         """Have lines written with all else that is decided in this turn: whole, and in this order.

@@ -10,7 +10,7 @@ from policy_service.ledger.reader import Source, sources
 from policy_service.service.auditing.archive import StoreArchive
 from policy_service.service.auditing.replay import ReplayOptions, replay
 from policy_service.service.auditing.replay_report import ReplayReport
-from policy_service.service.recording.record_lines import line_of
+from tests.reference_records import line_of
 from tests.unit.service.house import House
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from policy_service.ledger.codec import decode_record, encode_request
+from policy_service.ledger.codec import decode_record
 from policy_service.ledger.record import MAX_REQUEST_BYTES, DecisionRecord, differences, replayed_request
 from policy_service.model.api_key import format_api_key
 from policy_service.model.errors import RequestError
 from policy_service.model.request import MISSING, UNKNOWN, Credential, Request, ResourceRef
-from policy_service.service.recording.record_lines import line_of, record_of, recorded_request, refuse_unrecordable
+from policy_service.service.recording.record_lines import write_request
+from tests.reference_records import encode_request, line_of, recorded_request
 from tests.unit.service.house import OPERATOR, TENANT, House, ask
 
 
@@ -104,9 +105,9 @@ def test_the_bound_is_on_the_canonical_form_to_the_byte(filling: str) -> None:
     width = len(encode_request(recorded_request(request_with(a=filling)))) - empty
     count, rest = divmod(MAX_REQUEST_BYTES - empty, width)
     text = filling * count + "y" * rest
-    refuse_unrecordable(request_with(a=text))
+    write_request(request_with(a=text))
     with pytest.raises(RequestError) as raised:
-        refuse_unrecordable(request_with(a=text + "y"))
+        write_request(request_with(a=text + "y"))
     assert raised.value.details == {"bytes": MAX_REQUEST_BYTES + 1, "limit_bytes": MAX_REQUEST_BYTES}
 
 
@@ -117,7 +118,7 @@ def test_a_source_address_counts_whatever_it_holds(filling: str) -> None:
         request = Request(UNKNOWN, "pipelines:run", ResourceRef("pipeline", "etl"), filling * count)
         size = len(encode_request(recorded_request(request, "f" * 64)))
         try:
-            refuse_unrecordable(request, "f" * 64)
+            write_request(request, "f" * 64)
         except RequestError:
             assert size > MAX_REQUEST_BYTES
         else:
@@ -128,7 +129,7 @@ def test_a_source_address_counts_whatever_it_holds(filling: str) -> None:
 def test_what_no_json_can_carry_is_refused(value: object) -> None:
     """400: such a request could not be recorded, so it is not decided."""
     with pytest.raises(RequestError) as raised:
-        refuse_unrecordable(request_with(a=value))
+        write_request(request_with(a=value))
     assert (raised.value.code, raised.value.status) == ("unrecordable", 400)
 
 
@@ -153,16 +154,18 @@ def test_a_key_is_refused_in_every_place_where_it_would_be_recorded(
     """400, and the message does not repeat it. What only looks like one is anybody's text."""
     request, item_id = place(text)
     with pytest.raises(RequestError) as raised:
-        refuse_unrecordable(request, None, item_id)
+        write_request(request, None, item_id)
     assert (raised.value.code, raised.value.status) == ("secret_in_request", 400)
     assert KEY not in str(raised.value)
     request, item_id = place(text.replace("s" * 22, "t" * 22))
-    refuse_unrecordable(request, None, item_id)
+    write_request(request, None, item_id)
 
 
 def test_a_credential_named_without_a_secret_is_recorded_without_a_slot(house: House) -> None:
     """As `Credential` has it, so that a replay asks the same."""
     request = Request(Credential("verified", "K00000000001"), "a:b", ResourceRef("t", "i"))
     assert recorded_request(request).credential.slot is None
+    assert write_request(request) == encode_request(recorded_request(request))
     house.decide(None)
-    assert record_of(house.sink.decided[0]).request.credential.key_id is None
+    (record,) = recorded(house)
+    assert record.request.credential.key_id is None
