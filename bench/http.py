@@ -1,7 +1,8 @@
 """Requests/s of `POST /decide` over HTTP, one server process, 32 connections, load from a second process.
 
-    python -m bench.http [--seconds 5] [--connections 32] [--durability os]
+    python -m bench.http [--seconds 5] [--connections 32] [--durability os] [--lanes on off]
 
+Beside the fast lane the documented route is measured, which answers the same when the lane is off.
 With each durability of the ledger in turn its cost is seen, and how many records share a write. Needs `wrk` (Debian's
 package of that name). The server is pinned to the first core, the load to the last; the answer is asserted before
 anything is timed.
@@ -53,12 +54,34 @@ def records_per_write(url: str) -> str:
     return f"{float(found['sum']) / float(found['count']):.1f}" if found else "none"
 
 
+def measure(lane: str, folder: Path, keys: dict[str, str], options: argparse.Namespace) -> None:
+    """Serve the demonstration with the lane on or off, ask it, print."""
+    given = {"POLICY_SERVICE_LEDGER_DURABILITY": options.durability, "POLICY_SERVICE_FAST_LANE": lane}
+    with Server(folder / "data", **given) as server:
+        for title, (key, pipeline, expected) in {
+            "service key, unregistered pipeline": (keys["service_key"], "etl-42", "allow"),
+            "user key, registered pipeline, a rule denies": (keys["user_key"], "etl-nightly", "deny"),
+        }.items():
+            resource = {"type": "pipeline", "id": pipeline, "workspace": "demo"}
+            ask = {"key": key, "scope": "pipelines:run", "resource": resource, "source_ip": "203.0.113.7"}
+            headers = {"Authorization": f"Bearer {keys['caller_key']}"}
+            first = httpx.post(f"{server.url}/decide", json=ask, headers=headers).json()
+            assert first["decision"] == expected, first
+            rate, latency, failures = load(
+                server.url, keys["caller_key"], json.dumps(ask), options.seconds, options.connections, folder
+            )
+            assert failures == 0, f"{failures} answers were no decisions"
+            print(f"lane {lane:3} {title:46} {rate:8.0f} requests/s  {latency}")
+        print(f"ledger {options.durability}: records per write {records_per_write(server.url)}")
+
+
 def main() -> int:
     """Serve the demonstration, ask it, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--durability", choices=("fsync", "os", "off"), default="os")
+    parser.add_argument("--lanes", choices=("on", "off"), nargs="+", default=["on", "off"])
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         print("skipped: needs wrk (apt-get install wrk)")
@@ -67,23 +90,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         keys = answer("init", "--demo", "--data-dir", folder / "data")
-        with Server(folder / "data", POLICY_SERVICE_LEDGER_DURABILITY=options.durability) as server:
-            cases = {
-                "service key, unregistered pipeline": (keys["service_key"], "etl-42", "allow"),
-                "user key, registered pipeline, a rule denies": (keys["user_key"], "etl-nightly", "deny"),
-            }
-            for title, (key, pipeline, expected) in cases.items():
-                resource = {"type": "pipeline", "id": pipeline, "workspace": "demo"}
-                ask = {"key": key, "scope": "pipelines:run", "resource": resource, "source_ip": "203.0.113.7"}
-                headers = {"Authorization": f"Bearer {keys['caller_key']}"}
-                first = httpx.post(f"{server.url}/decide", json=ask, headers=headers).json()
-                assert first["decision"] == expected, first
-                rate, latency, failures = load(
-                    server.url, keys["caller_key"], json.dumps(ask), options.seconds, options.connections, folder
-                )
-                assert failures == 0, f"{failures} answers were no decisions"
-                print(f"{title:48} {rate:8.0f} requests/s  {latency}")
-            print(f"ledger {options.durability}: records per write {records_per_write(server.url)}")
+        for lane in options.lanes:
+            measure(lane, folder, keys, options)
     return 0
 
 

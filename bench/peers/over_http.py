@@ -31,10 +31,11 @@ MAKES: Final[dict[str, Make]] = {
     targets.CERBOS: targets.cerbos_server,
     targets.PLAIN: targets.plain,
     targets.FSYNC: partial(targets.ours, durability="fsync"),
+    targets.ROUTE: partial(targets.ours, lane="off"),
 }
 ALL: Final = tuple(MAKES)
 BESIDE: Final = ALL[:3]
-"""Those that are compared throughout; `fsync` and batches in their rates only."""
+"""Those that are compared throughout; `fsync`, the documented route and batches in their rates only."""
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -47,7 +48,7 @@ class Running(msgspec.Struct, frozen=True):
 
     def beside(self) -> list[Target]:
         """Those that are compared throughout."""
-        return [one for one in self.engines if one.name != targets.FSYNC]
+        return [one for one in self.engines if one.name in BESIDE]
 
     def about(self) -> dict[str, Any]:
         """What the figures are about."""

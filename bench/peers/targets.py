@@ -27,6 +27,8 @@ from policy_service.store import Store
 from tests.e2e.processes import Server, answer, environment
 
 OURS, FSYNC, CERBOS, PLAIN = "policy-service", "policy-service, fsync", "Cerbos, audit off", "plain FastAPI route"
+ROUTE: Final = "policy-service, documented route"
+"""The same server with its fast lane off."""
 SERVER_CORE: Final = 0
 START_S: Final = 30
 _TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
@@ -74,15 +76,19 @@ class Target(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def ours(world: World, durability: str = "os") -> Iterator[Target]:
-    """Our server: caller authenticated, secret checked, every decision recorded as `durability` says."""
+def ours(world: World, durability: str = "os", lane: str = "on") -> Iterator[Target]:
+    """Our server: caller authenticated, secret checked, every decision recorded as `durability` says.
+
+    Args:
+        lane: `off`: every question takes the documented route.
+    """
     with tempfile.TemporaryDirectory() as name:
         data, policies = Path(name, "data"), Path(name, "policies")
         caller = filled(data, policies, world)
-        given = {"POLICY_SERVICE_LEDGER_DURABILITY": durability}
+        given = {"POLICY_SERVICE_LEDGER_DURABILITY": durability, "POLICY_SERVICE_FAST_LANE": lane}
         with _pinned(), Server(data, **given) as server:
             yield Target(
-                name=FSYNC if durability == "fsync" else OURS,
+                name=FSYNC if durability == "fsync" else ROUTE if lane == "off" else OURS,
                 url=server.url,
                 path="/decide",
                 pid=server._process.pid,
