@@ -33,10 +33,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Any, ClassVar, Final
 
-from policy_service.api.lane_answers import LaneAnswer, LaneAnswers
+from policy_service.api.lane_answers import Guest, LaneAnswer, LaneAnswers
 from policy_service.api.plain_heads import PlainHead
 from policy_service.api.site import Site
 from policy_service.api.wire import BoundedProtocol
@@ -56,6 +57,10 @@ class State(Enum):
     ROUTE = auto()
 
 
+FREE: Final = State.FREE
+ANSWERING: Final = State.ANSWERING
+
+
 class LaneProtocol(BoundedProtocol):
     """One connection."""
 
@@ -65,7 +70,7 @@ class LaneProtocol(BoundedProtocol):
         """A connection is open."""
         super().connection_made(transport)
         self._state = State.FREE
-        self._peer = self.client[0] if self.client else None
+        self._guest = Guest(self.client[0] if self.client else None)
         self._under_way: list[LaneAnswer] = []
         self._kept: list[bytes] = []
         self._kept_for_route = False
@@ -76,18 +81,16 @@ class LaneProtocol(BoundedProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
-        match self._state:
-            case State.FREE:
-                self._look_at(data)
-            case State.ROUTE if self._is_between_requests():
-                self._look_at(data)
-            case State.ROUTE:
-                super().data_received(data)
-            case State.GATHERING:
-                self._gather(data)
-            case State.ANSWERING:
-                self._kept.append(data)
-                self.flow.pause_reading()
+        state = self._state
+        if state is FREE or (state is State.ROUTE and self._is_between_requests()):
+            self._look_at(data)
+        elif state is State.ROUTE:
+            super().data_received(data)
+        elif state is State.GATHERING:
+            self._gather(data)
+        else:
+            self._kept.append(data)
+            self.flow.pause_reading()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # as in wire
         """The client sends no more. What it asked whole is answered."""
@@ -124,12 +127,15 @@ class LaneProtocol(BoundedProtocol):
 
     def _look_at(self, data: bytes) -> None:
         """Decide who answers what came between two requests."""
-        head = self.answers.heads.find(data)
+        head = self._guest.head
+        # The same bytes as last time, nearly always; else a look among all that were seen.
+        if head is None or not data.startswith(head.raw):
+            head = self.answers.heads.find(data)
         if head is None or self.flow.write_paused:
             self._route(data)
         elif len(data) == head.size + head.body_size:
-            self._answer(data, [(head, data[head.size :])])
-        elif len(data) < head.size + head.body_size and self.answers.admits(head, self._peer):
+            self._answer(data, ((head, data[head.size :]),))
+        elif len(data) < head.size + head.body_size and self.answers.admits(head, self._guest):
             self._begin_to_gather(data, head)
         else:
             self._answer_several(data)
@@ -170,14 +176,14 @@ class LaneProtocol(BoundedProtocol):
         if self._is_ending:
             super().shutdown()
 
-    def _answer(self, data: bytes, requests: list[tuple[PlainHead, bytes]]) -> None:
+    def _answer(self, data: bytes, requests: Sequence[tuple[PlainHead, bytes]]) -> None:
         """Answer requests, all of `data`, in their order; from the first on that must wait, the route does."""
-        self._state = State.ANSWERING
+        self._state = ANSWERING
         self._since = None
         self._begun += 1
         start = 0
         for head, body in requests:
-            answer = self.answers.answer(head, body, self._peer)
+            answer = self.answers.answer(head, body, self._guest)
             if answer is None:
                 self._kept, self._kept_for_route = [data[start:]], True
                 break
@@ -200,16 +206,19 @@ class LaneProtocol(BoundedProtocol):
                 self.answers.hold(self, answer.group)
                 return
         self._under_way = []
-        ends = bool(under_way) and (self._is_ending or not under_way[-1].head.keep_alive)
+        last = under_way[-1] if under_way else None
+        ends = last is not None and (self._is_ending or not last.head.keep_alive)
         headers = self.server_state.default_headers
-        parts = [self.answers.on_the_wire(answer, headers, ends=False) for answer in under_way[:-1]]
-        parts += [self.answers.on_the_wire(answer, headers, ends=ends) for answer in under_way[-1:]]
+        parts = [self.answers.on_the_wire(answer, headers, ends=ends and answer is last) for answer in under_way]
         self.server_state.total_requests += len(parts)
-        self._state = State.FREE
+        self._state = FREE
         if self.transport.is_closing():
             return
-        self.transport.write(b"".join(parts))
-        self._go_on(ends=ends)
+        self.transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+        if ends or self._kept or self._is_over:
+            self._go_on(ends=ends)
+        else:
+            self._await_another()
 
     def _go_on(self, *, ends: bool) -> None:
         """With what was kept, with the end, or with waiting for the next request."""

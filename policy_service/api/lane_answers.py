@@ -27,6 +27,7 @@ from policy_service.model.errors import PolicyServiceError, RequestError, StoreE
 from policy_service.model.names import DECISIONS_EVALUATE
 from policy_service.service.caller import Caller
 from policy_service.service.deciding.decisions import Answered
+from policy_service.service.deciding.gate import Pass
 from policy_service.service.recording.groups import Group, Held
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -58,6 +59,24 @@ class LaneAnswer(msgspec.Struct):
         return Incoming(self.head.headers, self.peer, b"", trace=self.trace)
 
 
+class Guest:
+    """Who is at the other end of a connection, as far as is remembered of its last request.
+
+    Attributes:
+        head: of that request.
+        address: where its caller is; of a proxy's client, what the proxy said.
+        given: the pass that its key was given there.
+    """
+
+    __slots__ = ("address", "given", "head", "peer")
+
+    def __init__(self, peer: str | None) -> None:
+        self.peer = peer
+        self.head: PlainHead | None = None
+        self.address: str | None = None
+        self.given: Pass | None = None
+
+
 class Waiting(Protocol):
     """A connection with answers under way."""
 
@@ -78,6 +97,7 @@ class LaneAnswers:
         self._decisions = site.services.decisions
         self._meter = site.meters.decisions
         self._perf_counter = perf_counter
+        self._make_name = site.make_name
         self._group: Group | None = None
         self._waiting: list[Waiting] = []
         self._start_of: Headers | None = None
@@ -93,26 +113,33 @@ class LaneAnswers:
         notices = self._site.entrance.notices(incoming)
         return None if shown is None else Manners(shown=shown, notices=_lines(_encoded(notices)))
 
-    def admits(self, head: PlainHead, peer: str | None) -> bool:
+    def admits(self, head: PlainHead, guest: Guest) -> bool:
         """Whether the body of a request may be awaited here: its caller is let in, on the facts there are now."""
-        return self._replica.revision > 0 and self._caller(head, peer) is not None
+        return self._replica.revision > 0 and self._caller(head, guest) is not None
 
-    def _caller(self, head: PlainHead, peer: str | None) -> Caller | None:
+    def _caller(self, head: PlainHead, guest: Guest) -> Caller | None:
         """The caller, where it is let in. Why not is the route's to say."""
-        if head.manners is None:
+        manners = head.manners
+        if manners is None:
             return None
-        address = self._site.entrance.address(Incoming(head.headers, peer, b"")) if head.is_forwarded else peer
+        if head is not guest.head:
+            guest.head, guest.given, guest.address = head, None, self._address(head, guest.peer)
         try:
-            return self._gate.admit(head.manners.shown, DECISIONS_EVALUATE, address)
+            given = guest.given = self._gate.admit_again(guest.given, manners.shown, DECISIONS_EVALUATE, guest.address)
         except PolicyServiceError:
             return None
+        return given.caller
 
-    def answer(self, head: PlainHead, body: bytes, peer: str | None) -> LaneAnswer | None:
+    def _address(self, head: PlainHead, peer: str | None) -> str | None:
+        return self._site.entrance.address(Incoming(head.headers, peer, b"")) if head.is_forwarded else peer
+
+    def answer(self, head: PlainHead, body: bytes, guest: Guest) -> LaneAnswer | None:
         """The answer, errors included; None where the documented route must give it: it may wait."""
         if self._replica.revision == 0:
             return None
+        peer = guest.peer
         trace = self._trace(head)
-        caller = self._caller(head, peer)
+        caller = self._caller(head, guest)
         if caller is None:
             return self._explained(head, body, peer, trace)
         asked_at = self._perf_counter()
@@ -132,9 +159,9 @@ class LaneAnswers:
 
     def _trace(self, head: PlainHead) -> Trace:
         if head.is_named:
-            return read_trace(head.headers, self._site.make_name)
-        make = self._site.make_name
-        return Trace(make(16), make(16), make(8))
+            return read_trace(head.headers, self._make_name)
+        names = self._make_name(40)
+        return Trace(names[:32], names[32:64], names[64:])
 
     def _decide(
         self, caller: Caller, head: PlainHead, body: bytes, peer: str | None, trace: Trace

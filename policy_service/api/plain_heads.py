@@ -49,7 +49,8 @@ class PlainHead(msgspec.Struct, frozen=True, kw_only=True):
     """The head of a request that the lane takes.
 
     Args:
-        size: bytes, up to the body.
+        raw: its very bytes, up to the body.
+        size: of them.
         body_size: bytes of the body, announced by `Content-Length`; at least 1.
         headers: as ASGI has them: names in lower case, in the order received.
         keep_alive: whether another request may follow on the connection.
@@ -58,6 +59,7 @@ class PlainHead(msgspec.Struct, frozen=True, kw_only=True):
         manners: None where what it says of caller and body has to be explained.
     """
 
+    raw: bytes
     size: int
     body_size: int
     is_batch: bool
@@ -115,6 +117,7 @@ def read_plain_head(raw: bytes) -> PlainHead | None:
     if not reading.is_at_body or reading.parser.get_method() != b"POST" or length is None:
         return None
     return PlainHead(
+        raw=raw,
         size=len(raw),
         body_size=length,
         is_batch=reading.url == b"/decide/batch",

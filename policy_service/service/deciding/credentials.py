@@ -64,6 +64,11 @@ class Credentials:
         self._known: dict[bytes, _Verified] = {}
         self._older: dict[bytes, _Verified] = {}
 
+    @property
+    def generation(self) -> int:
+        """Another number once the peppers say something else of a secret."""
+        return self._peppers.generation
+
     def check(self, text: str | None, snapshot: Snapshot) -> Credential:
         """The outcome of checking a presented key. Says nothing about revocation, expiry or grace.
 

@@ -8,17 +8,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from policy_service.engine.guard import Verdict, authorize
 from policy_service.model.errors import RequestError
 from policy_service.model.names import SYSTEM_WORKSPACE
 from policy_service.model.reasons import REASONS, http_status
+from policy_service.model.request import Credential
 from policy_service.service.caller import Caller
 
 if TYPE_CHECKING:
+    from policy_service.engine.snapshot import Snapshot
     from policy_service.service.deciding.credentials import Credentials
     from policy_service.service.deciding.key_uses import KeyUses
     from policy_service.service.following.replica import Replica
     from policy_service.service.ports import Clock
+
+
+class Pass(msgspec.Struct, frozen=True, gc=False):
+    """A caller who was let in, for as long as nothing can have changed that: see `Gate.admit_again`.
+
+    Args:
+        era: of the gate: it moves with the facts and the peppers.
+        since, until: between these two instants, nanoseconds UTC, the second excluded, no expiry or start lies.
+    """
+
+    caller: Caller
+    credential: Credential
+    era: int
+    since: int
+    until: int
 
 
 class Gate:
@@ -29,6 +48,8 @@ class Gate:
         self._credentials = credentials
         self._replica = replica
         self._clock = clock
+        self._era = 0
+        self._era_of: tuple[Snapshot | None, int, int] = (None, -1, -1)
 
     def admit(self, presented: str | None, scope: str | Sequence[str], peer_ip: str | None) -> Caller:
         """The caller behind a presented key.
@@ -55,6 +76,39 @@ class Gate:
                 return _caller(verdict, wanted, credential.slot)
             refused = refused or verdict
         raise _refusal(refused, scopes)
+
+    def admit_again(self, given: Pass | None, presented: str, scope: str, peer_ip: str | None) -> Pass:
+        """As `admit` does, at once where the same key was let in before, for the same scope, from the same address.
+
+        INVARIANT: it lets in whom `admit` lets in, at every moment (test_gate: a pass is good for as long as).
+
+        Args:
+            given: what this method answered to the same three before; None where it was not asked yet.
+
+        Cost: 0.6 µs with a pass that is good, else that of `admit`.
+        """
+        snapshot = self._replica.view()
+        known, revision, generation = self._era_of
+        if snapshot is not known or snapshot.revision != revision or self._credentials.generation != generation:
+            self._era += 1
+            self._era_of = (snapshot, snapshot.revision, self._credentials.generation)
+        elif given is not None and given.era == self._era:
+            now = self._clock.now()
+            if given.since <= now < given.until:
+                if self._uses is not None:
+                    self._uses.note(given.credential, now)
+                return given
+        return self._new_pass(presented, scope, peer_ip, snapshot)
+
+    def _new_pass(self, presented: str, scope: str, peer_ip: str | None, snapshot: Snapshot) -> Pass:
+        # Before it is judged: the instant of judging is no earlier, and the key stands at both.
+        since = self._clock.now()
+        caller = self.admit(presented, scope, peer_ip)
+        key = None if caller.key_id is None else snapshot.keys[caller.key_id]
+        if key is None or caller.slot is None:
+            raise AssertionError("who was let in by a key has one")
+        credential = Credential("verified", key.id, caller.slot)
+        return Pass(caller, credential, self._era, max(since, key.starts), key.slots[caller.slot])
 
 
 def _caller(verdict: Verdict, scope: str, slot: int | None) -> Caller:

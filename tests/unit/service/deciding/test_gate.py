@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import pytest
 
 from policy_service.model.errors import RequestError, StoreError
 from policy_service.service.caller import Caller, local_caller
+from policy_service.service.deciding.gate import Pass
+from policy_service.service.peppers import Peppers
 from tests.unit.service.house import OPERATOR, House
 
+T = TypeVar("T")
 EVALUATE = "decisions:evaluate"
 
 
@@ -130,3 +136,72 @@ def test_a_replica_that_stopped_lets_nobody_in(house: House) -> None:
     with pytest.raises(StoreError) as raised:
         house.gate.admit(issued.text, EVALUATE, None)
     assert raised.value.code == "store_diverged"
+
+
+def test_a_pass_is_good_for_as_long_as_nothing_changes(house: House) -> None:
+    """At every moment it lets in whom the gate lets in: through starts, grace, expiry, changes and a clock set back."""
+    now = house.clock.now()
+    second = 1_000_000_000
+    issued = house.key(scopes=(EVALUATE,), not_before=now + 5 * second, expires_at=now + 60 * second)
+    rotated = house.key(scopes=(EVALUATE,), principal="other")
+    house.admin.rotate_key(OPERATOR, "acme", rotated.api_key.id, grace_s=20)
+    house.replica.catch_up()
+    given: dict[str, Pass | None] = {issued.text: None, rotated.text: None}
+    seen: dict[str, set[bool]] = {text: set() for text in given}
+    for moment in (0, 4, 5, 6, 3, 19, 20, 21, 19, 59, 60, 61, 30, 70, 10):
+        house.clock.time = now + moment * second
+        for text, before in given.items():
+            expected = _outcome(lambda text=text: house.gate.admit(text, EVALUATE, None))
+            again = _outcome(lambda text=text, before=before: house.gate.admit_again(before, text, EVALUATE, None))
+            assert (again.caller if isinstance(again, Pass) else again) == expected
+            given[text] = again if isinstance(again, Pass) else before
+            seen[text].add(isinstance(again, Pass))
+    assert all(found == {True, False} for found in seen.values())
+
+
+def test_a_pass_ends_with_a_change_that_takes_it_away(house: House) -> None:
+    """A revocation; and with peppers that say something else. Any change makes the gate look again."""
+    issued = house.key(scopes=(EVALUATE,))
+    house.replica.catch_up()
+    first = house.gate.admit_again(None, issued.text, EVALUATE, None)
+    assert house.gate.admit_again(first, issued.text, EVALUATE, None) is first
+    house.admin.put_user(OPERATOR, "acme", "somebody")
+    house.replica.catch_up()
+    second = house.gate.admit_again(first, issued.text, EVALUATE, None)
+    assert second is not first
+    assert second.caller == first.caller
+    house.admin.revoke_key(OPERATOR, "acme", issued.api_key.id)
+    assert house.gate.admit_again(second, issued.text, EVALUATE, None) is second
+    house.replica.catch_up()
+    with pytest.raises(RequestError) as raised:
+        house.gate.admit_again(second, issued.text, EVALUATE, None)
+    assert raised.value.code == "revoked_key"
+
+
+def test_a_pass_ends_with_the_peppers(house: House) -> None:
+    """A secret under a pepper that was retired is not accepted for having been once."""
+    issued = house.key(scopes=(EVALUATE,))
+    house.replica.catch_up()
+    given = house.gate.admit_again(None, issued.text, EVALUATE, None)
+    house.peppers.adopt(Peppers("p2", {"p2": b"2" * 32}, retired=frozenset({"p1"})))
+    with pytest.raises(RequestError) as raised:
+        house.gate.admit_again(given, issued.text, EVALUATE, None)
+    assert raised.value.code == "unknown_key"
+
+
+def test_every_use_of_a_pass_is_noted(house: House) -> None:
+    """As every use of a key is."""
+    issued = house.key(scopes=(EVALUATE,))
+    house.replica.catch_up()
+    given = house.gate.admit_again(None, issued.text, EVALUATE, None)
+    house.clock.advance(7)
+    house.gate.admit_again(given, issued.text, EVALUATE, None)
+    assert house.uses.take()[issued.api_key.id] == house.clock.now()
+
+
+def _outcome(attempt: Callable[[], T]) -> T | str:
+    """What came of it, or the code of its refusal."""
+    try:
+        return attempt()
+    except RequestError as error:
+        return error.code
