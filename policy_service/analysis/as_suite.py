@@ -1,76 +1,159 @@
-"""A situation as a test of rule files: what `policy test` would run, ready to be pasted into policies/tests/.
-
-Strings are written as JSON, which every reader of YAML takes the same way.
-"""
+"""A situation as a test of rule files: what `policy test` would run, ready to be pasted into policies/tests/."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
 
 from policy_service.analysis.situation import Situation
-from policy_service.language.policy import Effect
+from policy_service.language.layout import STEP, WIDTH
+from policy_service.language.scalars import kind_of
+from policy_service.language.suite.additions import SCHEMA_LINE
+from policy_service.language.suite.layers import WORKSPACE
+from policy_service.language.suite.suite import Expected
 from policy_service.model.address import Network, parse_network
 from policy_service.model.facts import ApiKey, IpAllowlist, Membership, Resource, RoleBinding, Team, User
 from policy_service.model.instants import format_rfc3339
-from policy_service.model.request import Credential
 
-SCHEMA_LINE = "# yaml-language-server: $schema=../.schemas/tests.schema.json"
+_PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9._/@-]*(?:[: ][A-Za-z0-9._/@-]+)*")
+"""Text that needs no quotes as long as it is no other YAML value: no reader takes it for anything else."""
 
 
-def test_file(cases: list[tuple[str, Situation, Effect]]) -> str:
+class Named(msgspec.Struct, frozen=True):
+    """What of a situation a test only names, for its readers know it already.
+
+    Args:
+        who: the field and the name in it, such as `keys` and `ci-key`.
+        is_any_key: the situation's principal asks, with a key that has every scope.
+        resource: a resource or a claim.
+        now: the instant that is decided for where a test does not say.
+    """
+
+    who: tuple[str, str] | None = None
+    is_any_key: bool = False
+    resource: str | None = None
+    now: int | None = None
+
+
+WHOLE: Final = Named()
+"""Nothing is only named."""
+
+
+def suite_file(cases: list[tuple[str, Situation, Expected]]) -> str:
     """A whole test file: name, situation and what ought to be decided of each."""
-    tests = "\n".join(test_case(*case) for case in cases)
-    return f"{SCHEMA_LINE}\ntests:\n{tests}"
+    return f"{SCHEMA_LINE}\ntests:\n" + "\n".join(suite_entry(*case) for case in cases)
 
 
-def test_case(name: str, situation: Situation, expected: Effect) -> str:
-    """One entry of `tests:`, indented by two. It stands on its own: it names all of its facts."""
-    lines = [f"  - name: {_text(name)}", f"    now: {_text(format_rfc3339(situation.now))}", "    facts:"]
-    for section, facts in _sections(situation):
-        lines.append(f"      {section}:")
-        lines += [f"        {_text(key)}: {_text(value)}" for key, value in facts.items()]
-    lines += [f"    {field}: {_text(value)}" for field, value in _asked(situation)]
-    lines += ["    expect:", f"      - {{ decision: {expected} }}", ""]
-    return "\n".join(lines)
+def suite_entry(name: str, situation: Situation, expected: Expected, named: Named = WHOLE) -> str:
+    """One entry of `tests:`, indented by two. It stands on its own, but for what is named."""
+    fields: dict[str, Any] = {"name": name}
+    if situation.now != named.now:
+        fields["now"] = format_rfc3339(situation.now)
+    lines = list(_block(fields, 2 * STEP))
+    facts = dict(_sections(situation, named))
+    if facts:
+        lines += [f"{' ' * 2 * STEP}facts:", *_block(facts, 3 * STEP)]
+    lines += [*_block(dict(_asked(situation, named)), 2 * STEP), *_expect(expected)]
+    return "\n".join([f"{' ' * STEP}- {lines[0].lstrip()}", *lines[1:], ""])
 
 
-test_case.__test__ = False  # type: ignore[attr-defined]  # pytest takes the name for a test
-test_file.__test__ = False  # type: ignore[attr-defined]
+def _expect(expected: Expected) -> Iterator[str]:
+    said = {"decision": expected.decision, "reason": expected.reason, "rule": expected.rule}
+    fields = {name: value for name, value in said.items() if value is not None}
+    line = f"{' ' * 3 * STEP}- {_flow(fields)}"
+    first, *more = [line] if len(line) <= WIDTH else _block(fields, 4 * STEP)
+    return iter((f"{' ' * 2 * STEP}expect:", f"{' ' * 3 * STEP}- {first.lstrip(' -')}", *more))
 
 
-def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _block(fields: Mapping[str, Any], indent: int) -> Iterator[str]:
+    """A line for each field, or more where one is not enough."""
+    for name, value in fields.items():
+        head = f"{' ' * indent}{_text(name)}:"
+        line = f"{head} {_flow(value)}"
+        if len(line) <= WIDTH or not value or not isinstance(value, dict | list):
+            yield line
+        elif isinstance(value, dict):
+            yield head
+            yield from _block(value, indent + STEP)
+        else:
+            yield head
+            yield from (f"{' ' * (indent + STEP)}- {_flow(item)}" for item in value)
 
 
-def _sections(situation: Situation) -> Iterator[tuple[str, dict[str, Any]]]:
+def _flow(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{_text(name)}: {_flow(one)}' for name, one in value.items())} }}" if value else "{}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_flow, value))}]"
+    return _text(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _text(text: str) -> str:
+    """As it is; or quoted, in the way that needs no escapes if there is one. Every reader of YAML takes it the same."""
+    if _PLAIN.fullmatch(text) and kind_of(text) == "text":
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    return f"""'{text.replace("'", "''")}'""" if "\\" in quoted and text.isprintable() else quoted
+
+
+def _one_or_more(names: list[str]) -> Any:
+    """A list of one item is written as the item."""
+    return names[0] if len(names) == 1 else names
+
+
+def _sections(situation: Situation, named: Named) -> Iterator[tuple[str, dict[str, Any]]]:
     """`facts:` section by section, each fact by name."""
-    yield from _people(situation)
-    key = situation.key
-    yield "keys", {key.id: _key(key)}
-    registered = [fact for fact in situation.facts if isinstance(fact, Resource)]
-    if registered:
-        yield "resources", {f"{one.type}:{one.id}": _resource(one) for one in registered}
-    yield "claims", {"asked": _claim(situation)}
+    if named.who is None:
+        yield from _people(situation)
+        if not named.is_any_key:
+            yield "keys", {situation.key.id: _key(situation.key)}
+    if named.resource is None:
+        registered = [fact for fact in situation.facts if isinstance(fact, Resource)]
+        if registered:
+            yield "resources", {f"{one.type}:{one.id}": _resource(one) for one in registered}
+        if not _is_known(situation):
+            yield "claims", {"asked": _claim(situation)}
     lists = [fact for fact in situation.facts if isinstance(fact, IpAllowlist)]
     if lists:
         yield "allowlists", {"list": [_cidr(entry.cidr) for entry in lists[0].entries]}
 
 
+def _is_known(situation: Situation) -> bool:
+    """Whether the resource is registered and the caller says nothing of it: then its name says all."""
+    asked = situation.request.resource
+    is_registered = any(
+        (fact.type, fact.id) == (asked.type, asked.id) for fact in situation.facts if isinstance(fact, Resource)
+    )
+    return is_registered and asked.workspace is None and asked.owner is None and not asked.attributes
+
+
 def _people(situation: Situation) -> Iterator[tuple[str, dict[str, Any]]]:
     key = situation.key
     if key.principal_kind == "service":
-        yield "services", {key.principal_id: {"workspace": key.workspace}}
+        yield "services", {key.principal_id: _placed(key.workspace)}
         return
     roles = [fact.role for fact in situation.facts if isinstance(fact, RoleBinding)]
     users = [fact for fact in situation.facts if isinstance(fact, User)]
-    yield "users", {one.id: {"workspace": one.workspace, "suspended": one.suspended, "roles": roles} for one in users}
+    yield "users", {one.id: _user(one, roles) for one in users}
     members = [fact for fact in situation.facts if isinstance(fact, Membership)]
     teams = [fact for fact in situation.facts if isinstance(fact, Team)]
     if teams:
         of_team = {one.id: [member.user for member in members if member.team == one.id] for one in teams}
-        yield "teams", {one.id: {"workspace": one.workspace, "members": of_team[one.id]} for one in teams}
+        yield "teams", {one.id: _placed(one.workspace) | {"members": _one_or_more(of_team[one.id])} for one in teams}
+
+
+def _placed(workspace: str) -> dict[str, Any]:
+    return {} if workspace == WORKSPACE else {"workspace": workspace}
+
+
+def _user(user: User, roles: list[str]) -> dict[str, Any]:
+    found = _placed(user.workspace)
+    found |= {"suspended": True} if user.suspended else {}
+    return found | ({"roles": _one_or_more(roles)} if roles else {})
 
 
 def _key(key: ApiKey) -> dict[str, Any]:
@@ -94,29 +177,37 @@ def _cidr(text: str) -> str:
 
 
 def _resource(resource: Resource) -> dict[str, Any]:
-    found: dict[str, Any] = {"workspace": resource.workspace, "attributes": resource.attributes}
-    return found | ({"owner": resource.owner} if resource.owner is not None else {})
+    found = _placed(resource.workspace)
+    found |= {"owner": resource.owner} if resource.owner is not None else {}
+    return found | ({"attributes": resource.attributes} if resource.attributes else {})
 
 
 def _claim(situation: Situation) -> dict[str, Any]:
     asked = situation.request.resource
-    found: dict[str, Any] = {"resource": f"{asked.type}:{asked.id}", "attributes": asked.attributes}
-    if asked.workspace is not None:
-        found["workspace"] = asked.workspace
-    return found | ({"owner": asked.owner} if asked.owner is not None else {})
+    found: dict[str, Any] = {"resource": f"{asked.type}:{asked.id}"}
+    for name in ("workspace", "owner", "attributes"):
+        if getattr(asked, name):
+            found[name] = getattr(asked, name)
+    return found
 
 
-def _asked(situation: Situation) -> Iterator[tuple[str, Any]]:
+def _asked(situation: Situation, named: Named) -> Iterator[tuple[str, Any]]:
     request = situation.request
-    yield _who(request.credential, situation.key)
+    yield named.who or _who(situation, named)
     yield "scopes", request.scope
-    yield "resources", "asked"
-    yield "addresses", "none" if request.source_ip is None else request.source_ip
+    asked = request.resource
+    yield "resources", named.resource or (f"{asked.type}:{asked.id}" if _is_known(situation) else "asked")
+    if request.source_ip is not None:
+        yield "addresses", request.source_ip
     if request.context:
         yield "context", request.context
     if any(isinstance(fact, IpAllowlist) for fact in situation.facts):
         yield "allowlist", "list"
 
 
-def _who(credential: Credential, key: ApiKey) -> tuple[str, str]:
-    return ("keys", key.id) if credential.outcome == "verified" else ("credentials", credential.outcome)
+def _who(situation: Situation, named: Named) -> tuple[str, str]:
+    outcome = situation.request.credential.outcome
+    if outcome != "verified":
+        return "credentials", outcome
+    key = situation.key
+    return ("principals", key.principal_id) if named.is_any_key else ("keys", key.id)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import z3
 
-from policy_service.analysis.encode.terms import Truth, no, text_of
+from policy_service.analysis.encode.terms import Truth, implies, no, some, text_of
 from policy_service.analysis.encode.values import Entries, Sequence, Text
 from policy_service.analysis.encode.world import OUTCOMES, World
 from policy_service.analysis.situation import Situation
@@ -56,9 +56,14 @@ def wishes(world: World) -> Iterator[Truth]:
     yield from (no(world.claims_other), world.registered, no(world.list_on), no(world.has_cidrs), world.no_owner)
     yield from (no(world.bad_address), no(world.no_address))
     yield from (world.now == USUAL_NOW, world.created_at == USUAL_NOW - _DAY)
-    yield from (world.point == address_point(address) for address in (_USUAL_ADDRESS, *_OTHER_ADDRESSES))
+    usual = [world.point == address_point(address) for address in (_USUAL_ADDRESS, *_OTHER_ADDRESSES)]
+    yield from (some(usual), usual[0])
     yield from (world.point < 1 << 32, world.regions.region == 1)
     yield from (no(raw.given) for raw in world.raw.values())
+    # What a resource has somebody registered; callers tell what nobody else can know.
+    yield from (
+        implies(raw.given, raw.from_store) for name, raw in world.raw.items() if name.startswith(ATTRIBUTE_PREFIX)
+    )
     yield from (no(raw.wrong) for raw in world.raw.values())
     yield from (no(carried) for carried in world.carried.values())
     yield from (no(bound) for bound in world.bound.values())
@@ -72,13 +77,18 @@ def wishes(world: World) -> Iterator[Truth]:
 
 
 class Concretizer:
-    """Reads one model."""
+    """Reads one model.
 
-    def __init__(self, world: World, model: Any) -> None:
+    Args:
+        avoid: names that mean something already; where any name will do, none of these is taken.
+    """
+
+    def __init__(self, world: World, model: Any, avoid: Collection[str] = ()) -> None:
         self._world = world
         self._model = model
         self._chosen: dict[int | str, str] = {}
-        self._used: set[str] = set(world.texts.constants)
+        self._avoid = frozenset(avoid)
+        self._used: set[str] = {*world.texts.constants, *avoid}
         texts = sorted(world.texts.unknown.values(), key=lambda text: (not text.is_string, text.name))
         self._texts = {text.name: self._text(text) for text in texts}
 
@@ -113,7 +123,7 @@ class Concretizer:
     def _new(self, text: Text) -> str:
         is_service = text.name == "principal.id" and not self._is(self._world.is_user)
         candidates = self._of_region() if text.name == "resource.id" else _names("service" if is_service else text.name)
-        taken = set(text.known()) if text.name == "resource.id" else self._used
+        taken = {*text.known(), *self._avoid} if text.name == "resource.id" else self._used
         return next(name for name in candidates if name not in taken)
 
     def _of_region(self) -> Iterator[str]:

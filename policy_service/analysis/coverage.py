@@ -7,7 +7,7 @@ the only one that lets the request pass. An atomic condition decides as MC/DC ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -23,12 +23,14 @@ from policy_service.engine.snapshot import Snapshot
 from policy_service.language.atoms import Atom, atom_text, atoms
 from policy_service.language.ir import Condition
 from policy_service.language.policy import ConditionCheck, Policy, Rule
-from policy_service.language.suite.suite import Case, SuiteTest
+from policy_service.language.suite.suite import SuiteTest
 from policy_service.model.decision import CheckTrace
+from policy_service.model.request import Request
 from policy_service.model.spans import Span
 
 Goal = Literal["satisfied", "unsatisfied", "faulted", "deciding"]
 GOALS: Final[tuple[Goal, ...]] = ("satisfied", "unsatisfied", "faulted", "deciding")
+CHAIN: Final = "chain"
 Place = tuple[str, str]
 """Where a condition stands: resource type (`chain` for condition checks) and name."""
 
@@ -126,48 +128,64 @@ def cover(tests: Iterable[SuiteTest], program: Program) -> Coverage:
 
     Cost: about 0.2 ms a case.
     """
-    watch, worlds = _Watch(program.policy), Worlds(program)
+    watch, worlds = Watch(program.policy), Worlds(program)
     for test in tests:
         snapshot = worlds.of(test.facts)
         for case in test.cases:
-            watch.take(case, snapshot, test.now)
+            watch.take(case.request, snapshot, test.now)
     return watch.coverage
 
 
-class _Watch:
-    """Counts what the explanation of each case tells."""
+class Watch:
+    """Counts what the explanation of each request tells.
 
-    def __init__(self, policy: Policy) -> None:
+    Args:
+        only: the rules and condition checks to be watched; None: all. Those that it loses meanwhile are passed over.
+    """
+
+    def __init__(self, policy: Policy, only: Collection[Place] | None = None) -> None:
         self._policy = policy
-        self.coverage = Coverage(tuple(_subjects(policy)))
+        self._only = only
+        self.coverage = Coverage(tuple(_subjects(policy, only)))
         self._rules: Mapping[Place, RuleCovered] = {(rule.type, rule.name): rule for rule in self.coverage.rules}
 
-    def take(self, case: Case, snapshot: Snapshot, now: int) -> None:
-        key = snapshot.keys.get(case.request.credential.key_id or "")
+    def take(self, request: Request, snapshot: Snapshot, now: int) -> None:
+        """Count one request."""
+        key = snapshot.keys.get(request.credential.key_id or "")
         if key is None:
             return
-        facts = Facts(self._policy, snapshot, case.request, key, now)
-        for trace in explain(case.request, snapshot, now).checks:
+        facts = Facts(self._policy, snapshot, request, key, now)
+        for trace in explain(request, snapshot, now).checks:
             if trace.check == "resource_policy":
                 self._take_rules(trace, facts)
             elif trace.check == "condition" and trace.values:
                 self._take_condition(trace, facts)
+
+    def _watched(self, type_: str, name: str) -> RuleCovered | None:
+        place = (type_, name)
+        return self._rules.get(place) if self._only is None or place in self._only else None
 
     def _take_rules(self, trace: CheckTrace, facts: Facts) -> None:
         judged = trace.values.get("rules", ())
         letting_in = [one["rule"] for one in judged if one["effect"] == "allow" and one["outcome"] == "satisfied"]
         by_default = trace.values.get("default") == "allow"
         for one in judged:
-            covered = self._rules[facts.request.resource.type, one["rule"]]
+            covered = self._watched(facts.request.resource.type, one["rule"])
+            if covered is None:
+                continue
             _count(covered.tally, _value(one))
             lets_in = trace.outcome == "passed" and not by_default and letting_in == [one["rule"]]
             covered.tally.deciding += trace.rule == one["rule"] or lets_in
             self._observe(covered, facts)
 
     def _take_condition(self, trace: CheckTrace, facts: Facts) -> None:
-        covered = self._rules["chain", trace.name]
-        if "require" in trace.values:
-            _count(covered.tally, _value(trace.values["require"]))
+        covered = self._watched(CHAIN, trace.name)
+        if covered is None:
+            return
+        # A `when` that faults denies like a `require` that does; one that is not satisfied leaves the check out.
+        last = trace.values["require" if "require" in trace.values else "when"]
+        if "require" in trace.values or last["outcome"] == "faulted":
+            _count(covered.tally, _value(last))
         covered.tally.deciding += trace.rule == trace.name
         self._observe(covered, facts, trace.values)
 
@@ -189,19 +207,21 @@ def _count(tally: Tally, value: bool | Fault) -> None:
     tally.faulted += isinstance(value, Fault)
 
 
-def _subjects(policy: Policy) -> Iterator[RuleCovered]:
+def _subjects(policy: Policy, only: Collection[Place] | None) -> Iterator[RuleCovered]:
     for check in policy.chain:
-        if isinstance(check, ConditionCheck):
+        if isinstance(check, ConditionCheck) and (only is None or (CHAIN, check.name) in only):
             yield _of_check(check)
     for type_, resource in sorted(policy.resources.items()):
-        yield from (_of_rule(type_, rule, default_allow=resource.default == "allow") for rule in resource.rules)
+        for rule in resource.rules:
+            if only is None or (type_, rule.name) in only:
+                yield _of_rule(type_, rule, default_allow=resource.default == "allow")
 
 
 def _of_check(check: ConditionCheck) -> RuleCovered:
     when = [_of_condition("when", check.when)] if check.when is not None else []
     tally = Tally(_goals([check.require, *([check.when] if check.when else [])]))
     return RuleCovered(
-        "chain", check.name, "require", check.span, tally, (*when, _of_condition("require", check.require))
+        CHAIN, check.name, "require", check.span, tally, (*when, _of_condition("require", check.require))
     )
 
 

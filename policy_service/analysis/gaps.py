@@ -1,16 +1,24 @@
-"""What a suite leaves open, one gap for each goal that no case reached, and the port for whoever can close them."""
+"""What a suite leaves open, one gap for each goal that no case reached, and what can be said of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import msgspec
 
-from policy_service.analysis.coverage import AtomCovered, Coverage, Goal, RuleCovered
+from policy_service.analysis.coverage import AtomCovered, Coverage, Goal, RuleCovered, Tally
 from policy_service.language.atoms import Atom
-from policy_service.language.policy import Policy
+from policy_service.language.suite.suite import SuiteTest
 from policy_service.model.spans import Span
+
+_WORDS: Final[Mapping[Goal, str]] = {
+    "satisfied": "is satisfied",
+    "unsatisfied": "is not satisfied",
+    "faulted": "faults",
+    "deciding": "decides",
+}
+_LONGEST_ATOM: Final = 90
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -20,8 +28,8 @@ class Gap(msgspec.Struct, frozen=True):
         type: the resource type, or `chain`.
         field, atom: of an atomic condition, the condition it is in (`when`, `require`) and itself; None for the whole
             rule.
-        half: of a missing `deciding` of an atomic condition, which of the two it takes is missing: deciding while
-            satisfied (True), while not (False), or both (None).
+        half: of a missing `deciding` of an atomic condition, which of the two that it takes: deciding while satisfied
+            (True), or while not (False). Where both are missing there are two gaps.
     """
 
     type: str
@@ -33,24 +41,50 @@ class Gap(msgspec.Struct, frozen=True):
     text: str | None = None
     half: bool | None = None
 
+    @property
+    def title(self) -> str:
+        """What has to be seen, such as ``only-in-office faults`` or ``r: `a == 1` decides while not satisfied``."""
+        return f"{self.rule} {self.event}" if self.text is None else f"{self.rule}: {self.subject} {self.event}"
 
-class Suggestion(msgspec.Struct, frozen=True):
-    """What can be said of a gap. Exactly one of the two is set.
+    @property
+    def subject(self) -> str:
+        """The atomic condition, shortened where it is long; nothing for the whole rule."""
+        text = self.text or ""
+        text = text if len(text) <= _LONGEST_ATOM else f"{text[: _LONGEST_ATOM - 1]}…"
+        return f"`{text}`" if text else ""
+
+    @property
+    def event(self) -> str:
+        """What it does when it is seen: `faults`, `decides while satisfied`."""
+        how = "" if self.half is None else " while satisfied" if self.half else " while not satisfied"
+        return f"{_WORDS[self.goal]}{how}"
+
+
+class NewTest(msgspec.Struct, frozen=True):
+    """A test that closes gaps. It was decided by the engine, and what it covers was measured, before it is shown.
 
     Args:
-        test: an entry of `tests:`, as YAML text to be pasted, that closes the gap; it was decided before it was shown.
-        impossible: why no request reaches the goal.
+        text: the entry of `tests:`, ready to be pasted.
+        closes: the gaps it was seen to close; the first is the one that it was made for.
     """
 
-    test: str | None = None
-    impossible: str | None = None
+    test: SuiteTest
+    text: str
+    closes: tuple[Gap, ...]
 
 
-class Suggester(Protocol):
-    """Closes gaps: for each the smallest request that does, or the proof that there is none."""
+class Suggestions(msgspec.Struct, frozen=True):
+    """What can be said of all gaps; each is in one of the three.
 
-    def suggest(self, policy: Policy, gap: Gap) -> Suggestion | None:
-        """None where it cannot tell (in time)."""
+    Args:
+        tests: what closes gaps, in the order of the policy.
+        impossible: with why no request ever reaches the goal: proved.
+        undecided: with why that is not known.
+    """
+
+    tests: tuple[NewTest, ...]
+    impossible: tuple[tuple[Gap, str], ...]
+    undecided: tuple[tuple[Gap, str], ...]
 
 
 def gaps(coverage: Coverage) -> tuple[Gap, ...]:
@@ -63,11 +97,33 @@ def _of_rule(rule: RuleCovered) -> Iterator[Gap]:
         yield Gap(rule.type, rule.name, goal, rule.place)
     for condition, one in rule.parts():
         for goal in one.tally.missing():
-            half = _half(one) if goal == "deciding" else None
-            yield Gap(rule.type, rule.name, goal, rule.place, condition.field, one.atom, one.text, half)
+            for half in _halves(one) if goal == "deciding" else (None,):
+                yield Gap(rule.type, rule.name, goal, rule.place, condition.field, one.atom, one.text, half)
 
 
-def _half(one: AtomCovered) -> bool | None:
-    if one.decided_satisfied == one.decided_unsatisfied:
-        return None
-    return one.decided_satisfied == 0
+def _halves(one: AtomCovered) -> Iterator[bool]:
+    if not one.decided_satisfied:
+        yield True
+    if not one.decided_unsatisfied:
+        yield False
+
+
+class Closing:
+    """Which gaps a coverage closes, as it grows."""
+
+    def __init__(self, coverage: Coverage) -> None:
+        self._tallies: dict[tuple[str, str], Tally] = {(rule.type, rule.name): rule.tally for rule in coverage.rules}
+        self._atoms: dict[tuple[str, str, str, int], AtomCovered] = {
+            (rule.type, rule.name, condition.field, one.atom.start): one
+            for rule in coverage.rules
+            for condition, one in rule.parts()
+        }
+
+    def closes(self, gap: Gap) -> bool:
+        """Whether the goal has been seen."""
+        if gap.field is None or gap.atom is None:
+            return bool(getattr(self._tallies[gap.type, gap.rule], gap.goal))
+        one = self._atoms[gap.type, gap.rule, gap.field, gap.atom.start]
+        if gap.goal == "deciding":
+            return bool(one.decided_satisfied if gap.half else one.decided_unsatisfied)
+        return bool(getattr(one.tally, gap.goal))

@@ -34,10 +34,7 @@ class Judge:
         return compile_policy(self.policy)
 
     def snapshot(self, situation: Situation) -> Snapshot:
-        snapshot = snapshot_of(self.program, situation.facts)
-        # Roles and closures are those of a policy: until it is at hand there are none.
-        snapshot.settle()
-        return snapshot
+        return snapshot_of(self.program, situation.facts)
 
     def decide(self, situation: Situation) -> Decision:
         return decide(situation.request, self.snapshot(situation), situation.now)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import msgspec
-import z3
 
 from policy_service.analysis.concrete import Concretizer, wishes
 from policy_service.analysis.encode.chain import BEFORE_RULES, Chain, ChainEncoder, conditions_on, world_of
@@ -22,7 +21,7 @@ from policy_service.analysis.encode.terms import Truth, both, no
 from policy_service.analysis.judged import Judge
 from policy_service.analysis.situation import Witness
 from policy_service.analysis.slices import Slice, allowable, others
-from policy_service.analysis.solving import Budget, Solver, Unknown, possible
+from policy_service.analysis.solving import Budget, Solver, Unknown, otherwise, possible
 from policy_service.analysis.statements import (
     Breach,
     StatementReader,
@@ -213,7 +212,7 @@ class Question:
             witness = self._confirmed(invariant, model)
             if witness is not None:
                 return witness
-            solver.add(_otherwise(model))
+            solver.add(otherwise(model))
             if not solver.is_possible():
                 break
         return self._unsupported() or [_ODD]
@@ -243,9 +242,3 @@ class Question:
             conditions += conditions_on(self._policy, self._part.scope, self._part.type)
         paths = frozenset[str]().union(*(one.reads() for one in conditions))
         return [text for path, text in sorted(self._world.bounds.items()) if path in paths]
-
-
-def _otherwise(model: Any) -> Truth:
-    """Not this model again, as far as outcomes go that were left open (`FreshBool` names hold a `!`)."""
-    left_open = [one() for one in model.decls() if "!" in one.name() and one.range() == z3.BoolSort()]
-    return z3.Or([one != model[one.decl()] for one in left_open]) if left_open else z3.BoolVal(False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import z3
 
@@ -54,6 +54,8 @@ class Solver:
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._solver = z3.Solver()
+        self._solver.set("core.minimize", True)
+        self._wishes: dict[int, _Wish] = {}
 
     def add(self, *truths: Truth) -> None:
         self._solver.add(*truths)
@@ -79,10 +81,13 @@ class Solver:
         if self._budget.is_spent:
             raise Unknown(f"the time of {self._budget.seconds:g} s was not enough")
         self._solver.set("timeout", min(limit_ms, self._budget.left_ms()))
-        answer = self._solver.check(*assumed)
-        if answer == z3.unknown:
+        # `self._solver.check` does the same, and looks at every assumption's sort: that took longer than the check.
+        assumptions = (z3.Ast * len(assumed))(*(one.ast for one in assumed))
+        context = self._solver.ctx.ref()
+        answer = z3.Z3_solver_check_assumptions(context, self._solver.solver, len(assumed), assumptions)
+        if answer == z3.Z3_L_UNDEF:
             raise Unknown(self._reason())
-        return bool(answer == z3.sat)
+        return bool(answer == z3.Z3_L_TRUE)
 
     def _reason(self) -> str:
         reason = self._solver.reason_unknown()
@@ -92,43 +97,63 @@ class Solver:
 
     def model(self, wishes: Iterable[Truth] = ()) -> Any:
         """Values that satisfy all that was added, and as many wishes as can be had, the first ones first."""
+        wanted = self._named(wishes)
         assert self.is_possible()
-        granting = _Granting(self, self._solver.model())
-        granting.grant([wish for wish in wishes if not isinstance(wish, bool)])
-        return granting.model
+        return self._granting(wanted)
 
-    def try_all(self, wishes: Sequence[Truth]) -> Any:
-        """A model in which all of these hold as well; None where there is none, or none is found in a moment."""
-        try:
-            return self._solver.model() if self._check(_ONE_WISH_MS, *wishes) else None
-        except Unknown:
+    def witness(self, truth: Truth, wishes: Iterable[Truth] = ()) -> Any:
+        """A model, as `model` gives it, in which one thing more holds; None where there is none. Nothing is added.
+
+        Raises:
+            Unknown: it cannot be told, or the time is over.
+        """
+        if truth is False:
             return None
+        wanted = self._named(wishes)
+        self._solver.push()
+        try:
+            self.add(truth)
+            return self._granting(wanted) if self.is_possible() else None
+        finally:
+            self._solver.pop()
+
+    def _named(self, wishes: Iterable[Truth]) -> list[_Wish]:
+        """Wishes with a name each, by which they can be assumed: made once, however often they are wished for."""
+        found = []
+        for truth in wishes:
+            if isinstance(truth, bool):
+                continue
+            wish = self._wishes.get(truth.get_id())
+            if wish is None:
+                wish = self._wishes[truth.get_id()] = _Wish(truth, z3.Bool(f"wish {len(self._wishes)}"))
+                self._solver.add(z3.Implies(wish.name, truth))
+            found.append(wish)
+        return found
+
+    def _granting(self, wishes: list[_Wish]) -> Any:
+        """The model at hand, or one after it that grants more.
+
+        Of wishes that cannot be had together the last one is given up: z3 names them.
+        """
+        model, ends = self._solver.model(), time.monotonic() + _ALL_WISHES_S
+        if all(z3.is_true(model.eval(wish.truth, model_completion=True)) for wish in wishes):
+            return model
+        while wishes and time.monotonic() < ends:
+            try:
+                if self._check(_ONE_WISH_MS, *(wish.name for wish in wishes)):
+                    return self._solver.model()
+            except Unknown:
+                wishes = wishes[: len(wishes) // 2]
+                continue
+            quarrel = {name.get_id() for name in self._solver.unsat_core()}
+            last = max((place for place, wish in enumerate(wishes) if wish.name.get_id() in quarrel), default=0)
+            wishes = [*wishes[:last], *wishes[last + 1 :]]
+        return model
 
 
-class _Granting:
-    """Grants wishes, many at once where they can be had together: most are, and each question takes its time."""
-
-    def __init__(self, solver: Solver, model: Any) -> None:
-        self._solver = solver
-        self._granted: list[Truth] = []
-        self._ends = time.monotonic() + _ALL_WISHES_S
-        self.model = model
-
-    def grant(self, wishes: Sequence[Truth]) -> None:
-        """As many of these as can be had, the first ones first."""
-        if not wishes or time.monotonic() > self._ends:
-            return
-        model = self.model if all(map(self._holds, wishes)) else self._solver.try_all([*self._granted, *wishes])
-        if model is not None:
-            self.model = model
-            self._granted += wishes
-        elif len(wishes) > 1:
-            half = len(wishes) // 2
-            self.grant(wishes[:half])
-            self.grant(wishes[half:])
-
-    def _holds(self, wish: Truth) -> bool:
-        return bool(z3.is_true(self.model.eval(wish, model_completion=True)))
+class _Wish(NamedTuple):
+    truth: Truth
+    name: Any
 
 
 def possible(truths: Sequence[Truth], budget: Budget) -> bool:
@@ -138,3 +163,9 @@ def possible(truths: Sequence[Truth], budget: Budget) -> bool:
     solver = Solver(budget)
     solver.add(*truths)
     return solver.is_possible()
+
+
+def otherwise(model: Any) -> Truth:
+    """Not this model again, as far as outcomes go that were left open (`FreshBool` names hold a `!`)."""
+    left_open = [one() for one in model.decls() if "!" in one.name() and one.range() == z3.BoolSort()]
+    return z3.Or([one != model[one.decl()] for one in left_open]) if left_open else False

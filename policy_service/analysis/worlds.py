@@ -34,4 +34,6 @@ def snapshot_of(program: Program, facts: Iterable[Fact]) -> Snapshot:
     draft = ChangeDraft(action="world.make", workspace=None, subject="world", effects=effects)
     snapshot = Snapshot(_One(program))
     snapshot.apply(chain(draft, revision=1, at=0, actor="local:0", previous_hash=GENESIS_HASH))
+    # Roles and closures are those of a policy: until it is at hand there are none, whoever looks first.
+    snapshot.settle()
     return snapshot

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from policy_service.analysis.as_suite import test_file
+from policy_service.analysis.as_suite import suite_file
 from policy_service.cli.environment import Session
 from policy_service.cli.options import AsJson, PolicyFolder
 from policy_service.cli.output import write_file
@@ -19,6 +19,7 @@ from policy_service.cli.situation_text import situation_document, situation_rows
 from policy_service.cli.solver import require_solver
 from policy_service.language.invariants import load_invariants
 from policy_service.language.load import load
+from policy_service.language.suite.suite import Expected
 from policy_service.model.errors import PolicyErrors
 from policy_service.model.spans import Diagnostic
 from policy_service.service.policies.policy_folder import read_folder
@@ -97,12 +98,16 @@ def _show_errors(screen: Screen, diagnostics: Sequence[Diagnostic], path: Path, 
 def _save(screen: Screen, findings: Sequence[Finding], file: Path) -> None:
     """Counterexamples as tests that fail until the rules, or the invariant, are put right."""
     cases = [
-        (f"{one.invariant.name} holds", one.witness.situation, "deny" if one.witness.decision.allowed else "allow")
+        (
+            f"{one.invariant.name} holds",
+            one.witness.situation,
+            Expected("deny" if one.witness.decision.allowed else "allow"),
+        )
         for one in findings
         if one.witness is not None
     ]
     if cases:
-        write_file(file, test_file(cases))  # type: ignore[arg-type]  # the two words are effects
+        write_file(file, suite_file(cases))
         screen.note(f"{len(cases)} counterexample{'s' if len(cases) > 1 else ''} written to {file}")
 
 

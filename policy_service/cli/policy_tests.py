@@ -17,6 +17,8 @@ from policy_service.cli.junit import junit
 from policy_service.cli.options import AsJson, PolicyFolder
 from policy_service.cli.output import write_file
 from policy_service.cli.policy import chosen_folder
+from policy_service.cli.policy_suggest import DEFAULT_TIMEOUT_S, Wanted, with_suggestions
+from policy_service.cli.solver import require_solver
 from policy_service.cli.tested import Tested, tested_document
 from policy_service.cli.tested_screen import show_tested
 from policy_service.cli.watch import watch_folder
@@ -35,6 +37,15 @@ FailUnder = Annotated[
     float | None,
     typer.Option("--fail-under", min=0, max=100, metavar="PERCENT", help="Exit code 1 if less is covered."),
 ]
+Suggest = Annotated[
+    bool, typer.Option("--suggest", help="For each gap of coverage the smallest test that closes it, or why none does.")
+]
+Write = Annotated[
+    Path | None, typer.Option("--write", metavar="FILE", help="Add the suggested tests to this file of DIR/tests.")
+]
+Timeout = Annotated[
+    float, typer.Option("--timeout", min=0.01, metavar="SECONDS", help="Give up suggestions not found by then.")
+]
 
 
 def run_tests(
@@ -47,19 +58,30 @@ def run_tests(
     coverage: WithCoverage = False,
     html: Html = None,
     fail_under: FailUnder = None,
+    suggest: Suggest = False,
+    write: Write = None,
+    timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: AsJson = False,
 ) -> int:
     """Decide the cases of DIR/tests/*.yaml, and compare.
 
-    Exit code 0: every case came to what its file expects, 1: some did not, files have mistakes, or too little is
-    covered.
+    Exit code 0: every case came to what its file expects, 1: some did not, files have mistakes, too little is covered,
+    or a suggestion is undecided.
     """
     session: Session = context.obj
     path = chosen_folder(folder)
-    is_covered = coverage or html is not None or fail_under is not None
+    wanted = Wanted(write, timeout) if suggest or write is not None else None
+    if wanted is not None:
+        require_solver()
+    _refuse_both(write, watch=watch, keyword=keyword)
+    is_covered = coverage or html is not None or fail_under is not None or wanted is not None
 
     def once() -> Tested:
-        tested = run_folder(path, keyword, with_coverage=is_covered, fail_under=fail_under or 0.0)
+        tested = run_folder(
+            path, keyword, with_coverage=is_covered, fail_under=fail_under or 0.0, may_be_empty=wanted is not None
+        )
+        if wanted is not None and tested.suite.policy is not None:
+            tested = with_suggestions(session.screen, tested, compile_policy(tested.suite.policy), wanted)
         if junit_file is not None:
             write_file(junit_file, junit(tested))
         if html is not None and tested.coverage is not None:
@@ -73,12 +95,23 @@ def run_tests(
     return 0 if once().is_good else 1
 
 
+def _refuse_both(write: Path | None, *, watch: bool, keyword: str | None) -> None:
+    """Writing at every save would begin again with what was written; of a part of the tests it would repeat others."""
+    if write is not None and (watch or keyword):
+        raise UsageError("usage", f"`--write` does not go with `{'--watch' if watch else '-k'}`; leave one of them out")
+
+
 def run_folder(
-    path: Path, keyword: str | None = None, *, with_coverage: bool = False, fail_under: float = 0.0
+    path: Path,
+    keyword: str | None = None,
+    *,
+    with_coverage: bool = False,
+    fail_under: float = 0.0,
+    may_be_empty: bool = False,
 ) -> Tested:
     """Read and run. Raises UsageError where there is nothing to run."""
     begun = time.perf_counter()
-    suite = read_suite(path)
+    suite = read_suite(path, may_be_empty=may_be_empty)
     if suite.policy is None:
         return Tested(suite, (), time.perf_counter() - begun)
     tests, program = _selected(suite, keyword), compile_policy(suite.policy)

@@ -7,12 +7,22 @@ from typing import Any
 import msgspec
 
 from policy_service.analysis.coverage import Coverage
+from policy_service.analysis.gaps import Suggestions
 from policy_service.analysis.run_suite import CaseResult, SuiteTestResult
 from policy_service.cli.coverage_text import coverage_document
 from policy_service.cli.report import diagnostics_document
+from policy_service.cli.suggestions_text import suggestions_document
 from policy_service.language.suite.suite import Expected
 from policy_service.model.decision import Decision
 from policy_service.service.policies.policy_suite import FolderSuite
+
+
+class Written(msgspec.Struct, frozen=True):
+    """New tests that were written into a file, and the coverage with them."""
+
+    file: str
+    tests: int
+    coverage: Coverage
 
 
 class Tested(msgspec.Struct, frozen=True):
@@ -21,6 +31,7 @@ class Tested(msgspec.Struct, frozen=True):
     Args:
         coverage: None where nobody asked for it.
         fail_under: the least coverage in percent that is good.
+        suggestions, written: None where nobody asked for them.
     """
 
     suite: FolderSuite
@@ -28,17 +39,20 @@ class Tested(msgspec.Struct, frozen=True):
     elapsed_s: float
     coverage: Coverage | None = None
     fail_under: float = 0.0
+    suggestions: Suggestions | None = None
+    written: Written | None = None
 
     @property
     def is_good(self) -> bool:
-        """Whether every case came to what was expected, and enough was covered."""
+        """Whether every case came to what was expected, enough was covered, and nothing asked is undecided."""
         is_tested = self.suite.policy is not None and all(result.is_good for result in self.results)
-        return is_tested and self.is_covered
+        return is_tested and self.is_covered and not (self.suggestions and self.suggestions.undecided)
 
     @property
     def is_covered(self) -> bool:
         """Whether enough was, if anybody asked."""
-        return self.coverage is None or self.coverage.percent() >= self.fail_under
+        coverage = self.coverage if self.written is None else self.written.coverage
+        return coverage is None or coverage.percent() >= self.fail_under
 
     @property
     def cases(self) -> int:
@@ -53,6 +67,14 @@ class Tested(msgspec.Struct, frozen=True):
 def tested_document(tested: Tested) -> dict[str, Any]:
     """The JSON form. Files are named relative to the folder."""
     covered = {} if tested.coverage is None else {"coverage": coverage_document(tested.coverage)}
+    if tested.suggestions is not None:
+        covered["suggestions"] = suggestions_document(tested.suggestions)
+    if tested.written is not None:
+        covered["written"] = {
+            "file": tested.written.file,
+            "tests": tested.written.tests,
+            "percent": round(tested.written.coverage.percent(), 2),
+        }
     return {
         "folder": str(tested.suite.folder),
         "ok": tested.is_good,

@@ -9,8 +9,10 @@ from typing import Final
 
 from policy_service.analysis.run_suite import CaseResult, SuiteTestResult
 from policy_service.cli.coverage_text import show_coverage
+from policy_service.cli.coverage_text import summary as coverage_summary
 from policy_service.cli.report import count, located
 from policy_service.cli.screen import Screen
+from policy_service.cli.suggestions_text import show_suggestions
 from policy_service.cli.tested import Tested, decided_text, expected_text
 from policy_service.cli.trace_text import Line, trace_lines
 
@@ -34,9 +36,26 @@ def show_tested(screen: Screen, tested: Tested, *, verbose: bool) -> None:
             screen.line(line, style)
     if tested.coverage is not None:
         show_coverage(screen, tested.coverage, tested.suite.folder, verbose=verbose)
+        if tested.suggestions is not None:
+            show_suggestions(screen, tested.suggestions, tested.suite.folder)
+        if tested.written is not None:
+            show_written(screen, tested)
         if not tested.is_covered:
             screen.line(f"that is under {tested.fail_under:g} %", "red")
     screen.line(summary(tested), "green" if tested.is_good else "red")
+
+
+def show_written(screen: Screen, tested: Tested) -> None:
+    """What was added, and what is covered now."""
+    written = tested.written
+    assert written is not None
+    file = (tested.suite.folder / written.file).as_posix()
+    if written.tests:
+        screen.note(
+            f"{count(written.tests, 'test')} written to {file}; read what they expect, it is what is decided today"
+        )
+    is_whole = written.coverage.reached() == written.coverage.goals()
+    screen.line(f"now {coverage_summary(written.coverage)}", "green" if is_whole else "yellow")
 
 
 def _show_file(screen: Screen, file: str, results: list[SuiteTestResult], verbose: bool) -> None:

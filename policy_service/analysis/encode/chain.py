@@ -13,7 +13,7 @@ from policy_service.analysis.encode.terms import Truth, both, either, no, some
 from policy_service.analysis.encode.usage import usages
 from policy_service.analysis.encode.world import OUTCOMES, Name, Reading, World
 from policy_service.language.ir import Condition
-from policy_service.language.policy import BuiltinCheck, ConditionCheck, Policy, ResourcePattern, Rule
+from policy_service.language.policy import BuiltinCheck, Check, ConditionCheck, Policy, Rule
 from policy_service.model.spans import Span
 
 
@@ -124,6 +124,20 @@ class ChainEncoder:
                 cases += self._builtin(check)
         return Chain(tuple(cases), tuple(self._unsupported))
 
+    @property
+    def unsupported(self) -> tuple[Unsupported, ...]:
+        """Of all that was encoded so far."""
+        return tuple(self._unsupported)
+
+    def reaches(self, wanted: Check) -> Truth:
+        """When no check before this one denies."""
+        before: list[Case] = []
+        for check in self._policy.chain:
+            if check is wanted:
+                break
+            before += self._condition(check) if isinstance(check, ConditionCheck) else self._builtin(check)
+        return no(some(case.when for case in before))
+
     def _builtin(self, check: BuiltinCheck) -> list[Case]:
         cases = _CHECKS[check.name](self)
         return [Case(when, reason, check.name, rule) for when, reason, rule in cases]
@@ -188,11 +202,13 @@ class ChainEncoder:
 
     def rule(self, rule: Rule) -> tuple[Truth, Outcome]:
         """When a rule applies to the resource's id, and what its condition comes to."""
-        applies = True if rule.patterns is None else some(self._matches(pattern) for pattern in rule.patterns)
-        return applies, self.outcome(rule.condition, rule.name, rule.span)
+        return self.applies(rule), self.outcome(rule.condition, rule.name, rule.span)
 
-    def _matches(self, pattern: ResourcePattern) -> Truth:
-        return self._world.regions.matches(pattern)
+    def applies(self, rule: Rule) -> Truth:
+        """When a rule is about the resource's id."""
+        if rule.patterns is None:
+            return True
+        return some(self._world.regions.matches(pattern) for pattern in rule.patterns)
 
     def outcome(self, condition: Condition | None, name: str, span: Span) -> Outcome:
         """A condition's formulas; where a construct has none, an outcome that is left open."""

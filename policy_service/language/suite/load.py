@@ -42,6 +42,30 @@ def load_suite(files: Mapping[str, str], policy: Policy) -> LoadedSuite:
     return LoadedSuite(tuple(tests), report.sorted())
 
 
+def surroundings(files: Mapping[str, str], file: str, policy: Policy) -> Scope:
+    """What a new test in a file would see: its instant and facts over those of the shared file.
+
+    Args:
+        files: without mistakes, as `load_suite` found; the one at hand need not be among them yet.
+    """
+    report = Report()
+    outer = Scope(None, Layer(), Vocabulary.of(policy))
+    if SHARED in files:
+        outer = _shared(SHARED, files[SHARED], outer, report)
+    root = _root(file, files[file], report) if file in files else None
+    fields = root.fields("a test file", FILE_FIELDS, ("tests",)) if root else None
+    return _inner(fields or {}, outer)
+
+
+def read_entry(entry: str, file: str, outer: Scope) -> LoadedSuite:
+    """An entry of `tests:`, indented by two, as it would be read in a file with these surroundings."""
+    report = Report()
+    root = _root(file, f"tests:\n{entry}", report)
+    fields = root.fields("a test file", FILE_FIELDS, ("tests",)) if root else None
+    items = fields["tests"].items("a list of tests") or [] if fields else []
+    return LoadedSuite(tuple(test for item in items if (test := read_test(item, outer))), report.sorted())
+
+
 def has_tests(files: Mapping[str, str]) -> bool:
     """Whether there is a test file among rule files."""
     return any(file.startswith(FOLDER) and file != SHARED for file in files)

@@ -9,8 +9,8 @@ import msgspec
 from policy_service.language.layout import lay_out
 from policy_service.language.report import Report
 from policy_service.model.spans import Diagnostic
+from policy_service.service.policies.policy_files import replace_file
 from policy_service.service.policies.policy_folder import scan_folder
-from policy_service.service.policies.policy_lint import replace_file
 
 
 class LaidOut(msgspec.Struct, frozen=True):

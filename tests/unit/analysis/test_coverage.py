@@ -87,6 +87,19 @@ def test_a_condition_check_is_covered_like_a_rule() -> None:
     assert seen["resource.attr.n == 1"] == (1, 1)
 
 
+def test_roles_count_from_the_first_case_on() -> None:
+    """A world that nobody has looked at yet has its roles, too."""
+    files = small(thing=thing("  - {name: r, effect: deny, when: '\"chief\" in principal.roles'}"))
+    files["roles.yaml"] = "roles: {chief: {scopes: [things:use]}}"
+    files["tests/a.yaml"] = (
+        'now: "2026-11-24T09:00:00Z"\n'
+        "facts: {users: {ada: {roles: chief}}, resources: {'thing:a': {}}}\n"
+        "tests: [{name: all, principals: ada, scopes: things:use, resources: 'thing:a', expect: []}]"
+    )
+    rule = only(cover(load_suite(files, load_policy(files)).tests, program_of(files)))
+    assert (rule.tally.satisfied, rule.conditions[0].atoms[0].tally.satisfied) == (1, 1)
+
+
 def test_gaps_name_what_is_missing() -> None:
     """One for each goal, of the whole rule or of a part, with the half that is missing."""
     found = [(gap.text, gap.goal, gap.half) for gap in gaps(covered(DENY, "thing:a, thing:b"))]
