@@ -15,6 +15,7 @@ BENCHES = (
     "decide",
     "http",
     "policy_live",
+    "policy_activation",
     "store",
     "admin",
     "import_keys",

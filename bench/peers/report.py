@@ -29,7 +29,7 @@ _ELSEWHERE: Final = (
         "activation at 10,000 rules",
         "≤ 3 s, no answer > 50 ms",
         "not by this command",
-        "`python -m bench.policy_live 10000`",
+        "`python -m bench.policy_activation`",
     ),
 )
 """Goals that are not about peers."""

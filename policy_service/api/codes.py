@@ -87,5 +87,6 @@ CODES: Final[dict[str, str]] = {
     "bundle_missing": "503. The active bundle is not in the store.",
     "bundle_damaged": "503. The files of a bundle do not have its digest.",
     "bundle_unreadable": "503. A bundle does not load with this version.",
+    "policy_maker_failed": "503. The process that makes rule files ready failed. What decides goes on; try again.",
     "key_id_collision": "503. A fresh key id is taken already; try again.",
 }

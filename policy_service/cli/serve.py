@@ -17,6 +17,7 @@ from policy_service.cli.supervisor import Post, Supervisor
 from policy_service.model.errors import UsageError
 from policy_service.service.following.crew import Crew
 from policy_service.service.policies.folder_watch import FolderWatch
+from policy_service.service.policies.workshop import Workshop
 from policy_service.service.services import Services
 from policy_service.settings import Settings, load_settings
 
@@ -102,7 +103,8 @@ def _work(
         log_to_stderr(settings.log_level, post.member.number)
     environment, screen = session.environment, session.screen
     member = None if post is None else post.member
-    with environment.serving(settings, member) as services:
+    with environment.serving(settings, member) as services, Workshop() as workshop:
+        services.bundles.use(workshop.make)
         if policies is not None and (member is None or member.is_first):
             watch = FolderWatch(policies, services.bundles, environment.local_caller)
             services = msgspec.structs.replace(services, watch=watch)  # noqa: PLW2901 - the same, watched

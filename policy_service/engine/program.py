@@ -50,12 +50,17 @@ class Program(msgspec.Struct, frozen=True, eq=False, weakref=True):
 
     Args:
         digest: the policy's.
-        source: the whole generated module, for people; what runs is exactly this text.
+        parts: the text of the generated module; what runs is exactly this.
         decide: the generated function. Its snapshot must be one in which this program is the active one. A fourth
             argument is a new Sight, to be filled.
     """
 
     policy: Policy
     digest: str
-    source: str
+    parts: tuple[str, ...]
     decide: Decide
+
+    @property
+    def source(self) -> str:
+        """The whole generated module, for people."""
+        return "".join(self.parts)

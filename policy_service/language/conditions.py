@@ -39,6 +39,10 @@ class Environment:
         self._networks = networks
         self._memory = memory or Memory()
 
+    def turn(self) -> None:
+        """Another reading begins: what the last one did not ask for is forgotten."""
+        self._memory.turn()
+
     def reader(self, attributes: Declared | None) -> ConditionReader:
         """A reader of conditions on one resource type; None: on every type, so that no attribute can be read."""
         visible = None if attributes is None else attributes.attributes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from typing import Final, TypeVar
 
@@ -49,7 +49,7 @@ class Loaded(msgspec.Struct, frozen=True):
     diagnostics: tuple[Diagnostic, ...]
 
 
-def load(files: Mapping[str, str], memory: Memory | None = None) -> Loaded:
+def load(files: Mapping[str, str], memory: Memory | None = None, spread: Spread | None = None) -> Loaded:
     """Read a set of rule files. Never raises on what the files hold.
 
     Args:
@@ -57,6 +57,8 @@ def load(files: Mapping[str, str], memory: Memory | None = None) -> Loaded:
             `scopes.yaml` must be there; without roles.yaml there are no roles, without networks.yaml no networks,
             without context.yaml nothing in `request.context`. Tests and invariants are others' to read.
         memory: of the last load of much the same files; without it everything is read.
+        spread: may read resource files beside each other; None: one by one. What came of a file with mistakes is not
+            used: the words of a diagnostic may depend on how many there were before.
 
     INVARIANT: a memory changes nothing but the time (test_language: remembering).
 
@@ -68,7 +70,7 @@ def load(files: Mapping[str, str], memory: Memory | None = None) -> Loaded:
         return Loaded(None, report.sorted())
     memory = memory or Memory()
     memory.turn()
-    policy = _Loader(files, report, memory).load()
+    policy = _Loader(files, report, memory, spread).load()
     if report.has_errors():
         return Loaded(None, report.sorted())
     return Loaded(msgspec.structs.replace(policy, digest=digest(policy, memory)), report.sorted())
@@ -86,21 +88,26 @@ def load_policy(files: Mapping[str, str]) -> Policy:
     return loaded.policy
 
 
-class _ResourceFile(msgspec.Struct, frozen=True):
-    """One resource file, read whole. Without a draft it could not be read."""
+class ResourceFile(msgspec.Struct, frozen=True):
+    """One resource file, read whole. Without a policy it could not be read."""
 
-    draft: ResourceDraft | None
+    attributes: Declared | None
     policy: ResourcePolicy | None
     report: Report
+
+
+Spread = Callable[[Callable[[str], ResourceFile], list[str]], list[ResourceFile]]
+"""How resource files are read: a function, and the names of the files that it is to be called with, each by itself."""
 
 
 class _Loader:
     """The order of reading: what is named comes before what names it. Unreadable files silence what depends on them."""
 
-    def __init__(self, files: Mapping[str, str], report: Report, memory: Memory) -> None:
+    def __init__(self, files: Mapping[str, str], report: Report, memory: Memory, spread: Spread | None) -> None:
         self._files = files
         self._report = report
         self._memory = memory
+        self._spread = spread
 
     def load(self) -> Policy:
         _check_file_names(self._files, self._report)
@@ -110,48 +117,61 @@ class _Loader:
         roles = self._read("roles.yaml", lambda root: read_roles(root, scopes), dict[str, Role]())
         see = partial(Environment, context, networks)
         found = self._resource_files(see, scopes)
-        drafts = {type_: one.draft for type_, one in found.items() if one.draft is not None}
+        declared = {type_: one.attributes for type_, one in found.items() if one.attributes is not None}
         resources = {type_: one.policy for type_, one in found.items() if one.policy is not None}
-        chain = self._chain(see(self._memory), drafts, scopes)
+        chain = self._chain(see(self._memory), declared, scopes)
         return Policy(chain, scopes or {}, roles or {}, networks or {}, context.attributes, resources)
 
     def _chain(
-        self, environment: Environment, drafts: dict[str, ResourceDraft], scopes: dict[str, Scope] | None
+        self, environment: Environment, declared: dict[str, Declared], scopes: dict[str, Scope] | None
     ) -> tuple[Check, ...]:
         types = {stem for stem in map(_resource_stem, self._files) if stem}
-        attributes = {type_: drafts[type_].attributes if type_ in drafts else Declared(broken=None) for type_ in types}
+        attributes = {type_: declared.get(type_, Declared(broken=None)) for type_ in types}
         if scopes is not None:
             types.update(name for scope in scopes.values() for name in scope.on)
         reader = ChainReader(environment, attributes, None if scopes is None else types)
         return self._read("chain.yaml", reader.read, ()) or ()
 
-    def _resource_files(self, see: Callable[[Memory], Environment], scopes: Scopes) -> dict[str, _ResourceFile]:
+    def _resource_files(self, see: Callable[[Memory], Environment], scopes: Scopes) -> dict[str, ResourceFile]:
         """By type. Each depends on its own text and on these three files, so that it is remembered by them.
 
         Args:
             see: what its conditions can see, with a memory of the file's own conditions.
         """
         around = tuple(self._files.get(file) for file in ("scopes.yaml", "networks.yaml", "context.yaml"))
+        stems = {file: stem for file in sorted(self._files) if (stem := _resource_stem(file)) is not None}
+        keys: dict[str, Hashable] = {file: (file, self._files[file], *around) for file in stems}
+        memories = {file: self._memory.recall(("memory", file), Memory) for file in stems}
+
+        def read(file: str, report: Report) -> ResourceFile:
+            return self._resource_file(report, file, stems[file], see(memories[file]), scopes)
+
+        # Each with a report of its own: what is read ahead takes no suggestions from the stock of all.
+        self._read_ahead(lambda file: read(file, Report()), keys)
         found = {}
-        for file in sorted(self._files):
-            stem = _resource_stem(file)
-            if stem is not None:
-                own = self._memory.recall(("memory", file), Memory)
-                read = partial(self._resource_file, file, stem, own, see, scopes)
-                found[stem] = self._memory.recall((file, self._files[file], *around), read)
-                self._report.take(found[stem].report)
+        for file, stem in stems.items():
+            found[stem] = self._memory.recall(keys[file], partial(read, file, Report(self._report)))
+            self._report.take(found[stem].report)
         return found
 
+    def _read_ahead(self, read: Callable[[str], ResourceFile], keys: dict[str, Hashable]) -> None:
+        """Remember those that can be read beside each other, in whatever way. Those with mistakes are read again."""
+        if self._spread is None:
+            return
+        unknown = [file for file, key in keys.items() if not self._memory.knows(key)]
+        for file, one in zip(unknown, self._spread(read, unknown), strict=True):
+            if not one.report.has_errors():
+                self._memory.recall(keys[file], lambda: one)  # noqa: B023 - called at once
+
     def _resource_file(
-        self, file: str, stem: str, own: Memory, see: Callable[[Memory], Environment], scopes: Scopes
-    ) -> _ResourceFile:
-        report = Report(self._report)
+        self, report: Report, file: str, stem: str, environment: Environment, scopes: Scopes
+    ) -> ResourceFile:
         root = self._root(file, report)
         if root is None:
-            return _ResourceFile(None, None, report)
-        own.turn()
+            return ResourceFile(None, None, report)
+        environment.turn()
         draft = ResourceDraft(root, stem)
-        return _ResourceFile(draft, read_rules(draft, see(own), scopes), report)
+        return ResourceFile(draft.attributes, read_rules(draft, environment, scopes), report)
 
     def _read(self, file: str, read: Callable[[Place], T | None], absent: T) -> T | None:
         """None when the file is there but unreadable."""

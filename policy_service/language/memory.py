@@ -19,6 +19,10 @@ class Memory:
         """Another load begins: what the last one did not ask for is forgotten."""
         self._before, self._now = self._now, {}
 
+    def knows(self, key: Hashable) -> bool:
+        """Whether something was made for this key since the last turn but one."""
+        return key in self._now or key in self._before
+
     def recall(self, key: Hashable, make: Callable[[], T]) -> T:
         """What was made for this key since the last turn but one, or is made now."""
         if key not in self._now:

@@ -17,7 +17,7 @@ from policy_service.model.spans import Span
 Effect = Literal["allow", "deny"]
 
 
-class Attribute(msgspec.Struct, frozen=True):
+class Attribute(msgspec.Struct, frozen=True, gc=False):
     """A declared value of a resource (`resource.attr.<name>`) or of the context (`request.context.<name>`).
 
     Args:
@@ -33,7 +33,7 @@ class Attribute(msgspec.Struct, frozen=True):
     from_store: bool = False
 
 
-class Scope(msgspec.Struct, frozen=True):
+class Scope(msgspec.Struct, frozen=True, gc=False):
     """One entry of the catalogue. `closure`: itself and all that it implies, transitively."""
 
     name: str
@@ -43,7 +43,7 @@ class Scope(msgspec.Struct, frozen=True):
     description: str = ""
 
 
-class Role(msgspec.Struct, frozen=True):
+class Role(msgspec.Struct, frozen=True, gc=False):
     """A named set of scopes.
 
     `closure`: every scope it grants, by `inherits` and `implies`. `lineage`: itself and all roles that it inherits.
@@ -57,7 +57,7 @@ class Role(msgspec.Struct, frozen=True):
     description: str = ""
 
 
-class ResourcePattern(msgspec.Struct, frozen=True, order=True):
+class ResourcePattern(msgspec.Struct, frozen=True, order=True, gc=False):
     """An id, or a prefix (written with one trailing `*`; the prefix itself may be empty)."""
 
     text: str
@@ -67,7 +67,7 @@ class ResourcePattern(msgspec.Struct, frozen=True, order=True):
         return resource_id.startswith(self.text) if self.is_prefix else resource_id == self.text
 
 
-class Rule(msgspec.Struct, frozen=True):
+class Rule(msgspec.Struct, frozen=True, gc=False):
     """One line of a resource policy.
 
     Args:
@@ -88,7 +88,7 @@ class Rule(msgspec.Struct, frozen=True):
     span: Span
 
 
-class ResourcePolicy(msgspec.Struct, frozen=True):
+class ResourcePolicy(msgspec.Struct, frozen=True, gc=False):
     """All that is said of one resource type. `rules` are sorted by name: order in the file means nothing."""
 
     type: str
@@ -98,7 +98,7 @@ class ResourcePolicy(msgspec.Struct, frozen=True):
     rules: tuple[Rule, ...]
 
 
-class ConditionCheck(msgspec.Struct, frozen=True):
+class ConditionCheck(msgspec.Struct, frozen=True, gc=False):
     """A `check: condition` entry of the chain.
 
     Args:
@@ -115,7 +115,7 @@ class ConditionCheck(msgspec.Struct, frozen=True):
     span: Span
 
 
-class BuiltinCheck(msgspec.Struct, frozen=True):
+class BuiltinCheck(msgspec.Struct, frozen=True, gc=False):
     """One of the seven mandatory checks, by name (see `model.reasons.CHECKS`)."""
 
     name: str

@@ -31,6 +31,10 @@ class Report:
         self._spoiled: set[tuple[str, int, int]] = set()
         self._suggestions_left = _SUGGESTIONS
 
+    def __getstate__(self) -> dict[str, object]:
+        """In another process it is a report of its own."""
+        return {**self.__dict__, "_whole": None}
+
     def add(self, code: str, message: str, span: Span, path: str = "$", severity: Severity = "error") -> None:
         """Note one mistake (or, with `severity="warning"`, a doubtful thing that does not stop the load)."""
         if (span.file, span.line, span.column) not in self._spoiled:

@@ -23,7 +23,7 @@ _MAX_TEXT: Final = 45
 LAST_POINT: Final = _V6_BASE + (1 << 128) - 1
 
 
-class Network(msgspec.Struct, frozen=True, order=True):
+class Network(msgspec.Struct, frozen=True, order=True, gc=False):
     """A CIDR as a closed interval of points. `text` is its canonical spelling, or `any`."""
 
     first: int

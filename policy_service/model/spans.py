@@ -9,7 +9,7 @@ import msgspec
 Severity = Literal["error", "warning"]
 
 
-class Span(msgspec.Struct, frozen=True, order=True):
+class Span(msgspec.Struct, frozen=True, order=True, gc=False):
     """A place in a rule file.
 
     `line` and `column` are 1-based; columns count code points. `end_line`/`end_column` point one past the last
@@ -23,7 +23,7 @@ class Span(msgspec.Struct, frozen=True, order=True):
     end_column: int = 1
 
 
-class Diagnostic(msgspec.Struct, frozen=True):
+class Diagnostic(msgspec.Struct, frozen=True, gc=False):
     """One mistake (or warning) in rule files, in the author's words.
 
     Args:

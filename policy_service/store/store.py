@@ -10,7 +10,7 @@ from typing import TypeVar
 from sqlalchemy import URL, Connection, insert, select
 from sqlalchemy.exc import DBAPIError
 
-from policy_service.model.canonical import canonical_text, sha256_hex
+from policy_service.model.canonical import canonical_plain, sha256_hex
 from policy_service.model.change_query import ChangeQuery, ChangesFound
 from policy_service.model.changes import GENESIS_HASH, Change, ChangeDraft, chain
 from policy_service.model.errors import StoreError
@@ -132,7 +132,8 @@ class Store:
 
         No change of any fact, so it gets no revision. Returns the SHA-256 of the stored text.
         """
-        text = canonical_text(dict(files))
+        # Megabytes perhaps, and in one call: no decision is made meanwhile.
+        text = canonical_plain(dict(files)).decode()
         with self._transaction() as connection:
             take_counter(connection)
             there = connection.scalar(select(BUNDLE_FILES.c.content_sha256).where(BUNDLE_FILES.c.digest == digest))

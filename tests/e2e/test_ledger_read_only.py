@@ -17,7 +17,7 @@ from tests.e2e.ledger_house import CALLERS, House, check, check_verified
 from tests.e2e.loads import Load
 from tests.e2e.processes import Server
 from tests.unit.api.desk import problem_code
-from tests.unit.ledger.disks import open_files_can_be_refused, read_only, set_immutable
+from tests.unit.ledger.disks import open_files_can_be_refused, read_only, set_immutable, skip_unless_immutable
 
 
 async def refusals(load: Load) -> None:
@@ -82,6 +82,7 @@ def test_a_folder_that_takes_no_new_segment_stops_the_deciding_until_it_does(tmp
     """The open segment can still be written to: what does not fit into it is refused, and nothing else is lost."""
     house = House(tmp_path / "data", "os")
     folder = house.data_dir / "ledger"
+    skip_unless_immutable(folder)
 
     @contextlib.contextmanager
     def closed_folder() -> Iterator[None]:

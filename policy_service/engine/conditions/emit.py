@@ -47,6 +47,8 @@ def emit_condition(
 
 def _one_line(text: str) -> str:
     """For a comment. A line break of any kind in it would end it, and the rest would become code."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else " " for char in text)
 
 
@@ -132,7 +134,7 @@ class _Emitter:
 
     def const(self, node: ir.Const) -> Piece:
         if isinstance(node.value, float) and not math.isfinite(node.value):
-            return Piece(self._writing.pool.add(node.value, "infinite"), level=Level.ATOM)
+            return Piece(self._writing.pool.add(float, node.value, "infinite"), level=Level.ATOM)
         negative = not isinstance(node.value, str) and node.value < 0
         return Piece(repr(node.value), level=Level.COMPARED if negative else Level.ATOM)
 
@@ -176,7 +178,7 @@ class _Emitter:
 
     def matches(self, node: ir.Matches) -> Piece:
         operand = self.piece(node.operand)
-        name = self._writing.pool.add(searcher(node.pattern), "matches")
+        name = self._writing.pool.add(searcher, node.pattern, "matches")
         return Piece(f"{name}({operand.code})", operand.guards, Level.ATOM)
 
     def in_networks(self, node: ir.InNetworks) -> Piece:
@@ -185,7 +187,7 @@ class _Emitter:
             network = node.networks[0]
             return Piece(f"{network.first} <= {operand.code} <= {network.last}", operand.guards)
         # With a prefix of ours: an author may call a network `absent`, and that is the prelude's name.
-        name = self._writing.pool.add(Intervals(node.networks), f"networks_{node.label}")
+        name = self._writing.pool.add(Intervals, node.networks, f"networks_{node.label}")
         return Piece(f"{operand.code} in {name}", operand.guards, negation=f"{operand.code} not in {name}")
 
     def conditional(self, node: ir.Conditional) -> Piece:

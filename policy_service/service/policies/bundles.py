@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -11,7 +13,6 @@ from policy_service.engine.link import compile_policy
 from policy_service.engine.program import Program
 from policy_service.language.load import load_policy
 from policy_service.language.policy import Policy
-from policy_service.model.canonical import canonical_text, sha256_hex
 from policy_service.model.errors import PolicyErrors, RequestError, StoreError
 from policy_service.model.facts import ActiveBundle, Bundle, ShadowBundle
 from policy_service.service.access import may_use
@@ -22,6 +23,10 @@ from policy_service.service.effects import draft, put, remove, same
 from policy_service.service.policies.cache import Cache
 from policy_service.service.ports import Clock, FactReader, FactStore
 from policy_service.service.results import Found, Planned, Written
+
+T = TypeVar("T", Policy, Program)
+MakeProgram = Callable[[Mapping[str, str]], Program]
+"""Rule files to their program. Raises PolicyErrors, StoreError."""
 
 CACHED = 8
 """How many bundles stay loaded and linked: the active one, and those that authors go back and forth between."""
@@ -36,17 +41,30 @@ class Bundles:
     def __init__(self, store: FactStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._make: MakeProgram | None = None
         self._loaded: Cache[Policy] = Cache(2)
         self._policies: Cache[Policy] = Cache(CACHED)
         self._programs: Cache[Program] = Cache(CACHED)
+
+    def use(self, make: MakeProgram | None) -> None:
+        """Have programs made by this from now on: by another process, so that decisions go on. None: in this one."""
+        self._make = make
 
     def program(self, digest: str) -> Program:
         """The linked program of a published bundle. Cost: a look-up, or loading and linking the first time.
 
         Raises:
-            StoreError: `bundle_missing`, `bundle_damaged`, `bundle_unreadable`.
+            StoreError: `bundle_missing`, `bundle_damaged`, `bundle_unreadable`, `policy_maker_failed`.
         """
-        return self._programs.get(digest, lambda: compile_policy(self.policy(digest)))
+        return self._programs.get(digest, lambda: self._linked(digest))
+
+    def _linked(self, digest: str) -> Program:
+        """A policy that was loaded in this process and never linked is made anew where another one makes programs."""
+        if self._make is None:
+            return compile_policy(self.policy(digest))
+        program = program_of_bundle(digest, self.files(digest), self._make)
+        self._policies.get(digest, lambda: program.policy)
+        return program
 
     def ready_program(self, digest: str) -> Program | None:
         """The program if it is linked already. Never waits."""
@@ -67,8 +85,15 @@ class Bundles:
             self._programs.get(policy.digest, lambda: compile_policy(policy))
 
     def _load(self, files: Mapping[str, str]) -> Policy:
-        """The policy of rule files, by their text. Raises PolicyErrors."""
-        return self._loaded.get(sha256_hex(canonical_text(dict(files))), lambda: load_policy(files))
+        """The policy of rule files, by their text. Raises PolicyErrors; StoreError `policy_maker_failed`."""
+        return self._loaded.get(_name_of(files), lambda: self._checked(files))
+
+    def _checked(self, files: Mapping[str, str]) -> Policy:
+        """Where another process makes programs it has done all of the work then, and the program is kept."""
+        if self._make is None:
+            return load_policy(files)
+        program = self._make(files)
+        return self._programs.get(program.digest, lambda: program).policy
 
     def files(self, digest: str) -> dict[str, str] | None:
         """The text of a bundle by relative path; None when it was never published."""
@@ -208,6 +233,16 @@ def _refuse_lock_out(reader: FactReader, policy: Policy, caller: Caller) -> None
     )
 
 
+def _name_of(files: Mapping[str, str]) -> str:
+    """Names files by their text. In pieces: what hashes megabytes in one call lets no decision in between."""
+    hashed = hashlib.sha256()
+    for name in sorted(files):
+        for text in (name, files[name]):
+            data = text.encode(errors="surrogatepass")
+            hashed.update(len(data).to_bytes(8, "big") + data)
+    return hashed.hexdigest()
+
+
 def operator_only(caller: Caller) -> None:
     """Refuse everybody else. Raises RequestError 403 `operator_only`."""
     if not caller.is_operator:
@@ -224,14 +259,23 @@ def load_bundle(digest: str, files: Mapping[str, str] | None) -> Policy:
     Raises:
         StoreError: `bundle_missing`, `bundle_unreadable`, `bundle_damaged`.
     """
+    return _of_bundle(digest, files, load_policy)
+
+
+def program_of_bundle(digest: str, files: Mapping[str, str] | None, make: MakeProgram) -> Program:
+    """Its program. Raises as `load_bundle` and `make` do."""
+    return _of_bundle(digest, files, make)
+
+
+def _of_bundle(digest: str, files: Mapping[str, str] | None, make: Callable[[Mapping[str, str]], T]) -> T:
     if files is None:
         raise StoreError("bundle_missing", f"bundle `{digest}` is not in the store; restore the store from a backup")
     try:
-        policy = load_policy(files)
+        made = make(files)
     except PolicyErrors as error:
         raise StoreError(
             "bundle_unreadable", f"bundle `{digest}` does not load with this version: {error.diagnostics[0]}"
         ) from error
-    if policy.digest != digest:
-        raise StoreError("bundle_damaged", f"the files of bundle `{digest}` have another digest, `{policy.digest}`")
-    return policy
+    if made.digest != digest:
+        raise StoreError("bundle_damaged", f"the files of bundle `{digest}` have another digest, `{made.digest}`")
+    return made

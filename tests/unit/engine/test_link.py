@@ -8,8 +8,9 @@ import traceback
 
 import pytest
 
-from policy_service.engine.link import compile_policy
-from policy_service.language.ir import BOOL, IP, STRING, Condition, InNetworks, Read
+from policy_service.engine.emit import emit
+from policy_service.engine.link import Linking, compile_policy, compiled
+from policy_service.language.ir import BOOL, IP, STRING, Condition, InNetworks, Matches, Read
 from policy_service.language.policy import Attribute
 from policy_service.model.address import Network
 from policy_service.model.facts import Resource
@@ -25,13 +26,13 @@ def test_tracebacks_show_the_generated_line() -> None:
     with pytest.raises(AttributeError) as caught:
         program.decide(None, None, 0)  # type: ignore[arg-type]
     shown = "".join(traceback.format_exception(caught.value))
-    assert f'File "<policy {DIGEST[:19]}… part 1>"' in shown
+    assert f'File "<policy {DIGEST[:19]}… part 3.1>"' in shown
     assert "credential = request.credential" in shown
 
 
 def test_lines_go_with_their_program() -> None:
     """A program that is no longer used takes its lines out of linecache, but never those of another one."""
-    name = f"<policy {DIGEST[:19]}… part 1>"
+    name = f"<policy {DIGEST[:19]}… part 3.1>"
     first = compile_policy(PLAIN)
     second = compile_policy(PLAIN)
     assert first.decide is not second.decide
@@ -41,6 +42,37 @@ def test_lines_go_with_their_program() -> None:
     del second
     gc.collect()
     assert linecache.getlines(name) == []
+
+
+def test_parts_of_another_policy_make_no_program() -> None:
+    """What was compiled elsewhere is held to the policy that it came with."""
+    emitted = emit(PLAIN)
+    linking = Linking(DIGEST)
+    for part in emitted.parts:
+        linking.add(part, compiled(DIGEST, part))
+    assert linking.count == len(emitted.parts)
+    with pytest.raises(ValueError, match="the parts are not those"):
+        linking.finished(policy(digest="sha256:" + "cd" * 32))
+    with pytest.raises(ValueError, match="the parts are not those"):
+        Linking("sha256:none").finished(PLAIN)
+    linking.abandon()
+    assert not [name for name in linecache.cache if DIGEST[:19] in name]
+
+
+def test_no_two_sections_name_a_constant_alike() -> None:
+    """Sections are emitted apart: a pattern of one type is never taken for that of another."""
+    read = Read(type=STRING, path="resource.id")
+    one, two = (
+        resource_policy(
+            rule("a", "allow", when=Condition("", Matches(type=BOOL, operand=read, pattern=name))), type_=name
+        )
+        for name in ("one", "two")
+    )
+    constants = [name for part in emit(policy(one, two)).parts for name in part.constants]
+    assert len(constants) == len(set(constants)) == 2
+    decides = compile_policy(policy(one, two)).decide
+    namespace = decides.__globals__  # type: ignore[attr-defined]  # it is a function
+    assert [namespace[name]("one") for name in constants] == [True, False]
 
 
 @pytest.mark.parametrize("name", ["absent", "wrong", "on", "bundle", "credential", "revocation", "decision", "item_at"])

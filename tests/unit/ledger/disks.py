@@ -46,33 +46,40 @@ def fill(folder: Path, *, leave: int = 0) -> Path:
 
 
 def set_immutable(paths: Iterable[Path], *, immutable: bool = True) -> None:
-    """Have the system refuse every write to these files and folders, of root and through open descriptors too.
-
-    Skips where this user or this file system cannot.
-    """
+    """Have the system refuse every write to these files and folders, of root and through open descriptors too."""
     flag = "+i" if immutable else "-i"
     done = subprocess.run(["chattr", flag, *map(str, paths)], capture_output=True, text=True, check=False)
-    if done.returncode != 0 and immutable:
-        pytest.skip(f"files cannot be made immutable here: {done.stderr}")
     assert done.returncode == 0, done.stderr
 
 
 @contextlib.contextmanager
 def read_only(folder: Path) -> Iterator[None]:
     """A folder and all of its files refuse every write, as a disk does that its system has turned read-only."""
-    kept = [folder, *folder.iterdir()]
+    # The folder first: then no file can come or go. And once: ext4 refuses to be told again of a large one.
+    set_immutable([folder])
+    files = list(folder.iterdir())
     try:
-        # The folder first: then no file can come that would be missed.
-        set_immutable([folder])
-        kept = [folder, *folder.iterdir()]
-        set_immutable(kept)
+        set_immutable(files)
         yield
     finally:
-        set_immutable([path for path in kept if path.exists()], immutable=False)
+        set_immutable([folder, *files], immutable=False)
+
+
+def skip_unless_immutable(folder: Path) -> None:
+    """Skip where this user or this file system cannot make files immutable."""
+    probe = folder / "probe"
+    probe.touch()
+    done = subprocess.run(["chattr", "+i", str(probe)], capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        set_immutable([probe], immutable=False)
+    probe.unlink()
+    if done.returncode != 0:
+        pytest.skip(f"files cannot be made immutable here: {done.stderr}")
 
 
 def open_files_can_be_refused(folder: Path) -> bool:
     """Whether an immutable file refuses writes through a descriptor that was open before: ext4 does, tmpfs does not."""
+    skip_unless_immutable(folder)
     probe = folder / "probe"
     with probe.open("ab", buffering=0) as file:
         set_immutable([probe])

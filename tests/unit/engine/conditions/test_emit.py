@@ -92,6 +92,6 @@ def test_several_networks_become_one_set_of_intervals() -> None:
 def test_constants_never_share_a_name() -> None:
     """The same hint twice gives two names; a reserved name is nobody's."""
     pool = ConstantPool(reserved=("ABSENT",))
-    names = [pool.add(1, "absent"), pool.add(2, "a-b"), pool.add(3, "a b")]
+    names = [pool.add(int, "1", "absent"), pool.add(int, "2", "a-b"), pool.add(int, "3", "a b")]
     assert names == ["ABSENT_2", "A_B", "A_B_2"]
     assert pool.values == {"ABSENT_2": 1, "A_B": 2, "A_B_2": 3}
