@@ -163,7 +163,7 @@ Expr = (
 )
 
 
-class Condition(msgspec.Struct, frozen=True, dict=True, gc=False):
+class Condition(msgspec.Struct, frozen=True, dict=True):
     """One checked condition: its text as written and its tree, of type bool."""
 
     text: str
