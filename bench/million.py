@@ -1,30 +1,38 @@
-"""A million keys: start-up, memory of a machine, and what a decision costs: `python -m bench.million [KEYS]`.
+"""A million keys: start-up, memory of a machine, and what a decision costs: `python -m bench.million [KEYS] [--anew]`.
 
 The world is that of `workloads.py`: for every hundred keys 22 users with a membership each. Its store is filled through
-the feed of changes, some hundred facts a change as an import does, and kept in `build/million/` for the next run.
+the feed of changes, some hundred facts a change as an import does, and kept in `build/million/` for the next run; with
+`--anew` its snapshot file is made from nothing, which is told too.
 
-Memory is what the kernel counts: of a page that several processes have, each is told its share (PSS); the sum over the
-processes is what the machine gives. It is read when every key has been asked for once in one process or another.
+*Memory* is what the kernel counts: of a page that several processes have, each is told its share (PSS); the sum over
+the processes is what the machine gives. It is told after the start, and once every page of the file was needed by one
+worker or another: one key of twenty is asked for over HTTP, in the file's order. *Time* is told as it passes and as the
+processor's: on a busy machine the second says more.
 """
 
 from __future__ import annotations
 
+import argparse
 import gc
 import json
 import os
 import random
+import re
 import statistics
 import subprocess
 import sys
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Final
+
+import httpx
 
 from bench.peers.targets import filled
-from bench.workloads import ACME, NOW, RUN, World, key_text
+from bench.workloads import NOW, RUN, World, key_text
 from policy_service.engine.decide import decide
 from policy_service.engine.program import Program
 from policy_service.engine.snapshot import Snapshot
@@ -32,18 +40,19 @@ from policy_service.model.request import Credential, Request, ResourceRef
 from policy_service.service.following.snapshot_file import SnapshotFiles
 from policy_service.service.following.snapshot_making import hash_at
 from policy_service.store import Store
-from tests.e2e.processes import COMMAND, ROOT, Server, environment
+from tests.e2e.processes import COMMAND, ROOT, Server, answer, environment
 from tests.worlds import Programs, program_of
 
 BUILD: Final = ROOT / "build" / "million"
-SHIPPED: Final = 100
-ASKED: Final = 4000
-ROUNDS: Final = 9
+RULES: Final = 100
+LAWS: Final = ("zipf", "uniform")
+ASKED: Final = 20_000
+ROUNDS: Final = 7
 
 
 def world_of(keys: int) -> World:
     """So many keys; other facts grow with them."""
-    return World(keys=keys, rules=SHIPPED, teams=max(20, keys // 1000))
+    return World(keys=keys, rules=RULES, teams=max(20, keys // 1000))
 
 
 def folder_of(keys: int) -> Path:
@@ -58,49 +67,89 @@ def folder_of(keys: int) -> Path:
     return folder
 
 
-# ---- start-up
+# ---- start-up and memory of servers
 
 
-def start_up(folder: Path) -> None:
-    """Seconds from the start of the process to the first answer of `/readyz`, without and with a snapshot file."""
-    caller = (folder / "caller").read_text()
-    made = folder / "data" / "snapshot"
-    for path in made.glob("*"):
+def make_file(folder: Path) -> None:
+    """The snapshot file from nothing, and what it takes."""
+    for path in (folder / "data" / "snapshot").glob("*"):
         path.unlink()
-    took, peak = run_measured([*COMMAND, "snapshot", "--data-dir", str(folder / "data")])
-    size = sum(path.stat().st_size for path in made.glob("*.facts")) / 1e6
-    print(f"  the snapshot file from nothing: {took:.1f} s in its own process, {peak:.0f} MB at most; {size:.0f} MB")
-    for _ in range(3):
-        started = time.perf_counter()
-        with Server(folder / "data") as server:
-            ready = time.perf_counter() - started
-            assert ask(server, caller, key_text(f"k{0:011d}"))["reason"] == "revoked_key"
-            print(f"  from the file, ready in {ready:.2f} s; PSS {pss_mb(server._process.pid):.0f} MB")
-
-
-def ask(server: Server, caller: str, text: str) -> Any:
-    """A decision over HTTP."""
-    resource = {"type": "pipeline", "id": "etl-1", "workspace": ACME}
-    return server.decide(caller, key=text, scope=RUN, resource=resource)
-
-
-def run_measured(command: list[str]) -> tuple[float, float]:
-    """Seconds that a command takes, and its peak memory in MB."""
+    command = [*COMMAND, "snapshot", "--data-dir", str(folder / "data")]
     started = time.perf_counter()
     process = subprocess.Popen(command, env=environment(), cwd=ROOT, stdout=subprocess.DEVNULL)
-    _, code, usage = os.wait4(process.pid, 0)
-    process.returncode = code
-    assert code == 0, code
-    return time.perf_counter() - started, usage.ru_maxrss / 1024
+    _, process.returncode, usage = os.wait4(process.pid, 0)
+    assert process.returncode == 0
+    took, cpu = time.perf_counter() - started, usage.ru_utime + usage.ru_stime
+    print(f"  its file from nothing: {took:.1f} s ({cpu:.1f} s of processor), {usage.ru_maxrss / 1024:.0f} MB at most")
 
 
-def pss_mb(*pids: int) -> float:
-    """The proportional share of memory of these processes, together."""
-    texts = (Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in pids)
-    return sum(int(line.split()[1]) for text in texts for line in text.splitlines() if line.startswith("Pss:")) / 1024
+def serve(folder: Path, keys: int, workers: int) -> None:
+    """Start a server from the file; tell when it is ready and what it takes."""
+    caller = (folder / "caller").read_text()
+    started = time.perf_counter()
+    with Server(folder / "data", "--workers", str(workers)) as server:
+        ready = time.perf_counter() - started
+        processes = family(server.pid)
+        cpu, before = sum(map(cpu_s, processes)), pss_mb(processes)
+        ask_for_all(server, caller, keys, workers)
+        after = pss_mb(processes)
+        mapped = sum(pss_mb([one], str(folder / "data" / "snapshot")) for one in processes)
+    a_key = mapped * 1024 * 1024 / keys
+    print(
+        f"  {workers} worker{'s' if workers > 1 else ' '}: ready in {ready:.2f} s ({cpu:.2f} s of processor); "
+        f"PSS {before:.0f} MB, with all of the file in memory {after:.0f} MB, of which the file {mapped:.0f} MB "
+        f"({a_key:.0f} bytes a key): {(after - mapped) / workers:.0f} MB a worker beside it",
+        flush=True,
+    )
 
 
-# ---- memory and decisions, in processes of their own
+def ask_for_all(server: Server, caller: str, keys: int, workers: int) -> None:
+    """Have one key of twenty asked for, in batches, by connections that are dealt to the workers in turn."""
+    headers = {"Authorization": f"Bearer {caller}"}
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(httpx.Client(base_url=server.url, headers=headers, timeout=60, trust_env=False))
+            for _ in range(workers)
+        ]
+        allowed = 0
+        for number in range(0, keys, 2000):
+            numbers = range(number + 10, min(number + 2000, keys), 20)
+            items = [
+                {"key": key_text(f"k{one:011d}"), "scope": RUN, "resource": {"type": "pipeline", "id": "etl-1"}}
+                | {"source_ip": "10.2.0.9"}
+                for one in numbers
+            ]
+            response = clients[number // 2000 % workers].post("/decide/batch", json={"requests": items})
+            assert response.status_code == 200, response.text
+            allowed += response.text.count('"decision":"allow"')
+    assert allowed == keys // 20, allowed
+
+
+def family(pid: int) -> list[int]:
+    """A process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *map(int, children)]
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time that a process has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def pss_mb(pids: list[int], of: str | None = None) -> float:
+    """The proportional share of memory of these processes together; or only that of files whose path begins so."""
+    kb, counts = 0, of is None
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/{'smaps_rollup' if of is None else 'smaps'}").read_text().splitlines():
+            if of is not None and re.match(r"[0-9a-f]+-", line):
+                counts = of in line
+            elif counts and line.startswith("Pss:"):
+                kb += int(line.split()[1])
+    return kb / 1024
+
+
+# ---- decisions, in processes of their own
 
 
 def based(folder: Path, program: Program) -> Snapshot:
@@ -115,9 +164,9 @@ def based(folder: Path, program: Program) -> Snapshot:
     return snapshot
 
 
-def requests(keys: int, law: str) -> list[Request]:
+def requests(keys: int, law: str, seed: int) -> list[Request]:
     """Questions that are allowed, of keys drawn by Zipf's law (exponent 1) or uniformly."""
-    draw = random.Random(7)
+    draw = random.Random(seed)
     weights = list(accumulate(1 / rank for rank in range(1, keys + 1))) if law == "zipf" else []
 
     def number() -> int:
@@ -139,52 +188,88 @@ def requests(keys: int, law: str) -> list[Request]:
     ]
 
 
-def one_process(keys: int, share: int, of: int) -> None:
-    """What a child does: report as it is told to, line by line."""
-    folder, program = folder_of(keys), program_of(world_of(keys).files())
+def child(keys: int) -> None:
+    """What a process does that times decisions: a line in, a line out."""
+    program = program_of(world_of(keys).files())
     gc.disable()
-    snapshot = based(folder, program)
+    snapshot = based(folder_of(keys), program)
     gc.freeze()
     gc.enable()
-    tell(ready=True)
-    for line in sys.stdin:
-        match line.split():
-            case ["touch"]:
-                tell(allowed=touch(snapshot, keys, share, of))
-            case ["time", law]:
-                tell(ns=time_decisions(snapshot, keys, law))
+    for law in LAWS:
+        for asked in requests(keys, law, seed=1):
+            assert decide(asked, snapshot, NOW).allowed
+    print("ready", flush=True)
+    for seed, law in enumerate(map(str.strip, sys.stdin), start=2):
+        print(json.dumps(taken_ns(snapshot, requests(keys, law, seed))), flush=True)
 
 
-def tell(**what: Any) -> None:
-    print(json.dumps(what), flush=True)
-
-
-def touch(snapshot: Snapshot, keys: int, share: int, of: int) -> int:
-    """Decide for every key of this process's share once."""
-    place = ResourceRef("pipeline", "etl-1")
-    allowed = 0
-    for number in range(share, keys, of):
-        asked = Request(Credential("verified", f"k{number:011d}", 1), RUN, place, "10.2.0.9", {})
-        allowed += decide(asked, snapshot, NOW).allowed
-    return allowed
-
-
-def time_decisions(snapshot: Snapshot, keys: int, law: str) -> dict[str, float]:
-    """Nanoseconds of processor time: the median and the mean over single decisions, each question new to the clock."""
-    clock, taken = time.thread_time_ns, []
-    warm = requests(keys, law)
-    for asked in warm:
-        assert decide(asked, snapshot, NOW).allowed
-    empty = statistics.median(measure_empty(clock))
-    for asked in warm[: ASKED // 2] if law == "zipf" else requests(keys, law):
+def taken_ns(snapshot: Snapshot, asked: list[Request]) -> dict[str, float]:
+    """Processor time of one decision after another: the median, and the mean."""
+    clock = time.thread_time_ns
+    empty = statistics.median(-(clock() - clock()) for _ in range(2000))
+    taken = []
+    for one in asked:
         began = clock()
-        decide(asked, snapshot, NOW)
+        decide(one, snapshot, NOW)
         taken.append(clock() - began - empty)
     return {"median": statistics.median(taken), "mean": statistics.fmean(taken)}
 
 
-def measure_empty(clock: Callable[[], int]) -> Iterator[int]:
-    """What the clock itself takes."""
-    for _ in range(1000):
-        began = clock()
-        yield clock() - began
+def decisions(counts: list[int]) -> None:
+    """Time decisions for each number of keys, in turn."""
+    with ExitStack() as stack:
+        children = {keys: stack.enter_context(started(keys)) for keys in counts}
+        found: dict[tuple[str, int], list[dict[str, float]]] = {}
+        for _ in range(ROUNDS):
+            for law in LAWS:
+                for keys, (to, back) in children.items():
+                    to.write(law + "\n")
+                    to.flush()
+                    found.setdefault((law, keys), []).append(json.loads(back.readline()))
+    for law in LAWS:
+        told = {
+            keys: [statistics.median(one[what] for one in found[law, keys]) / 1000 for what in ("median", "mean")]
+            for keys in counts
+        }
+        least, most = told[counts[0]], told[counts[-1]]
+        figures = ", ".join(f"{keys:,} keys {median:.2f} (mean {mean:.2f})" for keys, (median, mean) in told.items())
+        print(f"  {law:8} µs: {figures}: x {most[0] / least[0]:.2f} (mean x {most[1] / least[1]:.2f})")
+
+
+@contextmanager
+def started(keys: int) -> Iterator[tuple[IO[str], IO[str]]]:
+    """A child on so many keys, ready."""
+    command = [sys.executable, "-m", "bench.million", str(keys), "--child"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process.stdin, process.stdout
+        process.stdin.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="start-up, memory and decisions at a million keys")
+    parser.add_argument("keys", nargs="?", type=int, default=1_000_000)
+    parser.add_argument("--anew", action="store_true", help="make the snapshot file from nothing")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        child(options.keys)
+        return
+    counts = [1000, options.keys]
+    for keys in counts:
+        folder = folder_of(keys)
+        if options.anew or not (folder / "data" / "snapshot").exists():
+            make_file(folder)
+        answer("snapshot", "--data-dir", folder / "data")
+        size = max((folder / "data" / "snapshot").glob("*.facts")).stat().st_size
+        print(f"{keys:,} keys: a file of {size / 1e6:.0f} MB, {size / keys:.0f} bytes a key", flush=True)
+    # Before any server adds a change of its own: the file is as of the last one.
+    decisions(counts)
+    for workers in (1, 1, 1, 4):
+        serve(folder, options.keys, workers)
+
+
+if __name__ == "__main__":
+    main()
