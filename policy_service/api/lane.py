@@ -48,6 +48,10 @@ MOST_TOGETHER: Final = 32
 """Requests of one read that are answered in one turn of the event loop; more would hold up other connections."""
 
 
+MOST_MET: Final = 64
+"""Heads that a connection remembers, by the length of their requests."""
+
+
 class State(Enum):
     """Where a connection is: see the drawing."""
 
@@ -70,6 +74,7 @@ class LaneProtocol(BoundedProtocol):
         """A connection is open."""
         super().connection_made(transport)
         self._state = State.FREE
+        self._met: dict[int, PlainHead] = {}
         self._guest = Guest(self.client[0] if self.client else None)
         self._under_way: list[LaneAnswer] = []
         self._kept: list[bytes] = []
@@ -127,15 +132,19 @@ class LaneProtocol(BoundedProtocol):
 
     def _look_at(self, data: bytes) -> None:
         """Decide who answers what came between two requests."""
-        head = self._guest.head
-        # The same bytes as last time, nearly always; else a look among all that were seen.
+        size = len(data)
+        head = self._met.get(size)
+        # A request of the same length as one before has, nearly always, the same head; else a look among all others.
         if head is None or not data.startswith(head.raw):
             head = self.answers.heads.find(data)
         if head is None or self.flow.write_paused:
             self._route(data)
-        elif len(data) == head.size + head.body_size:
+        elif size == head.size + head.body_size:
+            if len(self._met) >= MOST_MET:
+                self._met.clear()
+            self._met[size] = head
             self._answer(data, ((head, data[head.size :]),))
-        elif len(data) < head.size + head.body_size and self.answers.admits(head, self._guest):
+        elif size < head.size + head.body_size and self.answers.admits(head, self._guest):
             self._begin_to_gather(data, head)
         else:
             self._answer_several(data)

@@ -64,16 +64,20 @@ class Guest:
 
     Attributes:
         head: of that request.
+        shown: the key in it.
         address: where its caller is; of a proxy's client, what the proxy said.
+        is_forwarded: whether anything was said.
         given: the pass that its key was given there.
     """
 
-    __slots__ = ("address", "given", "head", "peer")
+    __slots__ = ("address", "given", "head", "is_forwarded", "peer", "shown")
 
     def __init__(self, peer: str | None) -> None:
         self.peer = peer
         self.head: PlainHead | None = None
+        self.shown: str | None = None
         self.address: str | None = None
+        self.is_forwarded = False
         self.given: Pass | None = None
 
 
@@ -123,12 +127,18 @@ class LaneAnswers:
         if manners is None:
             return None
         if head is not guest.head:
-            guest.head, guest.given, guest.address = head, None, self._address(head, guest.peer)
+            self._meet(guest, head, manners)
         try:
             given = guest.given = self._gate.admit_again(guest.given, manners.shown, DECISIONS_EVALUATE, guest.address)
         except PolicyServiceError:
             return None
         return given.caller
+
+    def _meet(self, guest: Guest, head: PlainHead, manners: Manners) -> None:
+        """Another head than last time. Often only its `Content-Length` is: the pass is good still."""
+        if head.is_forwarded or guest.is_forwarded or manners.shown != guest.shown:
+            guest.given, guest.address = None, self._address(head, guest.peer)
+        guest.head, guest.shown, guest.is_forwarded = head, manners.shown, head.is_forwarded
 
     def _address(self, head: PlainHead, peer: str | None) -> str | None:
         return self._site.entrance.address(Incoming(head.headers, peer, b"")) if head.is_forwarded else peer

@@ -151,17 +151,19 @@ def _of_value(value: Any, depth: int) -> int:
 def _ask(asked: _Question, name: str | None, trace: Trace) -> Ask | None:
     """What is asked, where its parts have the forms that `bodies` demands."""
     place = _place(asked.resource)
-    wanted = _told(asked.min_revision)
+    wanted, key, source, context = asked.min_revision, asked.key, asked.source_ip, asked.context
+    if wanted is UNSET:
+        wanted = None
     if place is None or (wanted is not None and not 0 <= wanted <= _INT64):
         return None
     if name is not None and len(name) > _LONGEST_NAME:
         return None
     return Ask(
-        key=_told(asked.key),
+        key=None if key is UNSET else key,
         scope=asked.scope,
         resource=place,
-        source_ip=_told(asked.source_ip),
-        context=_told(asked.context) or {},
+        source_ip=None if source is UNSET else source,
+        context=context or {},
         min_revision=wanted,
         id=name,
         request_id=trace.request_id,
@@ -175,7 +177,14 @@ def _place(given: _Place | str) -> ResourceRef | None:
         return None if named is None else ResourceRef(*named)
     if len(given.type) > _LONGEST_NAME or not NAME.fullmatch(given.type) or not RESOURCE_ID.fullmatch(given.id):
         return None
-    return ResourceRef(given.type, given.id, _told(given.workspace), _told(given.owner), _told(given.attributes) or {})
+    workspace, owner = given.workspace, given.owner
+    return ResourceRef(
+        given.type,
+        given.id,
+        None if workspace is UNSET else workspace,
+        None if owner is UNSET else owner,
+        given.attributes or {},
+    )
 
 
 def _told(value: T | UnsetType | None) -> T | None:
