@@ -18,7 +18,7 @@ from policy_service.model.reasons import ALLOWED
 from policy_service.model.request import Credential
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """Whether a caller may; `reason` is one of the built-in codes.
 
     The last four are the key's, from the moment that it is known, whether or not it is allowed.

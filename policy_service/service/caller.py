@@ -8,7 +8,7 @@ from policy_service.model.errors import RequestError
 from policy_service.model.names import SYSTEM_WORKSPACE
 
 
-class Caller(msgspec.Struct, frozen=True, kw_only=True):
+class Caller(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A caller who was let in.
 
     Args:

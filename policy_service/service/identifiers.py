@@ -24,7 +24,8 @@ def _base62(length: int) -> str:
     """Uniform letters from the operating system's randomness: one call for all of them, nearly always."""
     letters = b""
     while len(letters) < length:
-        letters += os.urandom(length + 8).translate(_LETTERS, _UNFAIR)
+        # One byte of 32 is left out.
+        letters += os.urandom(length + length // 16 + 8).translate(_LETTERS, _UNFAIR)
     return letters[:length].decode("ascii")
 
 

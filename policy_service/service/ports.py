@@ -114,7 +114,7 @@ class IdSource(Protocol):
         ...
 
 
-class Decided(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Decided(msgspec.Struct, frozen=True, gc=False):
     """One decision as it is to be recorded. No secret is in it.
 
     Args:
@@ -127,7 +127,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         key_fingerprint: keyed fingerprint of a well-formed key that is not known to the caller; None otherwise.
         explained: whether the caller asked for the steps.
         chain: hash of the last change that the deciding snapshot had seen: with the decision's revision, its name.
-        asked: the request as the record has it, canonical JSON: what `write_request` wrote.
+        asked: the request as the record has it, where `write_request` wrote it down already.
         facts: what that snapshot knew of the request, as a part of the line.
     """
 
@@ -136,7 +136,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     request: Request
     decision: Decision
     chain: str
-    asked: bytes
+    asked: bytes | None
     facts: SeenPart
     batch_id: str | None = None
     item_id: str | None = None

@@ -14,7 +14,7 @@ from policy_service.engine.seen import seen_part
 from policy_service.engine.snapshot import Snapshot
 from policy_service.model.decision import Decision, Explanation
 from policy_service.model.errors import PolicyServiceError, RequestError, StoreError
-from policy_service.model.request import UNKNOWN, Credential, Request, ResourceRef
+from policy_service.model.request import UNKNOWN, Request, ResourceRef
 from policy_service.service.caller import Caller
 from policy_service.service.deciding.credentials import Credentials
 from policy_service.service.deciding.key_uses import KeyUses
@@ -48,7 +48,7 @@ class Ask(Discreet, frozen=True, kw_only=True, gc=False):
     trace_id: str | None = None
 
 
-class Answered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Answered(msgspec.Struct, frozen=True, gc=False):
     """A decision with its name. It may be told once it is recorded."""
 
     decision_id: str
@@ -56,19 +56,8 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: str | None = None
 
 
-class _Asked(msgspec.Struct, frozen=True, gc=False):
-    """A question whose key was checked.
-
-    Args:
-        written: the request as it will be recorded.
-        fingerprint: of a presented key that the caller cannot know of.
-    """
-
-    caller: Caller
-    ask: Ask
-    request: Request
-    written: bytes
-    fingerprint: str | None
+_Asked = tuple[Request, bytes | None, str | None]
+"""A request, what `write_request` says of it, and the fingerprint of a presented key that its caller cannot know of."""
 
 
 class Decisions:
@@ -92,6 +81,7 @@ class Decisions:
         self._clock = clock
         self._ids = ids
         self._sink = sink
+        self._sight = Sight()
 
     def decide(self, caller: Caller, ask: Ask) -> Held[Answered]:
         """Decide one request and have it recorded: the answer is held until it is.
@@ -110,8 +100,8 @@ class Decisions:
         snapshot = self._replica.view()
         now = self._clock.now()
         asked = self._asked(caller, ask, snapshot)
-        explanation = explain(asked.request, snapshot, now)
-        decided = self._wrap(asked, snapshot, explanation.decision, Sight(), explained=True)
+        explanation = explain(asked[0], snapshot, now)
+        decided = self._wrap(caller, ask, asked, snapshot, explanation.decision, Sight(), None, explained=True)
         return Held((_answered(decided), explanation), self._sink.record((decided,)))
 
     def decide_batch(self, caller: Caller, asks: Sequence[Ask]) -> Held[list[Answered | PolicyServiceError]]:
@@ -123,16 +113,24 @@ class Decisions:
         Raises:
             StoreError: the facts are not available at all.
         """
-        troubles = [self._reach(ask) for ask in asks]
+        troubles = [None if ask.min_revision is None else self._reach(ask) for ask in asks]
         snapshot = self._replica.view()
         now = self._clock.now()
         batch_id = self._ids.decision_id()
-        decided = [
-            trouble or self._decided_or_refused(caller, ask, snapshot, now, batch_id)
-            for ask, trouble in zip(asks, troubles, strict=True)
-        ]
-        group = self._sink.record([item for item in decided if isinstance(item, Decided)])
-        return Held([_answered(item) if isinstance(item, Decided) else item for item in decided], group)
+        decided: list[Decided] = []
+        answers: list[Answered | PolicyServiceError] = []
+        for ask, trouble in zip(asks, troubles, strict=True):
+            if trouble is not None:
+                answers.append(trouble)
+                continue
+            try:
+                one = self._decided(caller, ask, snapshot, now, batch_id)
+            except RequestError as error:
+                answers.append(error)
+                continue
+            decided.append(one)
+            answers.append(Answered(one.decision_id, one.decision, ask.id))
+        return Held(answers, self._sink.record(decided))
 
     def _reach(self, ask: Ask) -> PolicyServiceError | None:
         try:
@@ -145,67 +143,60 @@ class Decisions:
             return error
         return None
 
-    def _decided_or_refused(
-        self, caller: Caller, ask: Ask, snapshot: Snapshot, now: int, batch_id: str
-    ) -> Decided | RequestError:
-        try:
-            return self._decided(caller, ask, snapshot, now, batch_id)
-        except RequestError as error:
-            return error
-
     def _decided(self, caller: Caller, ask: Ask, snapshot: Snapshot, now: int, batch_id: str | None = None) -> Decided:
         asked = self._asked(caller, ask, snapshot)
-        sight = Sight()
-        decision = decide(asked.request, snapshot, now, sight)
-        return self._wrap(asked, snapshot, decision, sight, batch_id=batch_id)
+        # One for all: making an object each time costs more than emptying this one.
+        sight = self._sight
+        sight.key = None
+        decision = decide(asked[0], snapshot, now, sight)
+        return self._wrap(caller, ask, asked, snapshot, decision, sight, batch_id)
 
     def _asked(self, caller: Caller, ask: Ask, snapshot: Snapshot) -> _Asked:
-        """The request as the pure decision sees it, once it is known that it can be recorded."""
-        credential = _within_reach(caller, self._credentials.check(ask.key, snapshot), snapshot)
-        request = _as_request(credential, ask)
+        """The question with its key checked, once it is known that it can be recorded."""
+        text, fingerprint = ask.key, None
+        credential = self._credentials.check(text, snapshot)
+        if credential.key_id is not None and not caller.is_operator:
+            # INVARIANT: a caller learns nothing of keys outside its workspace
+            # (test_a_key_of_another_workspace_is_unknown).
+            key = snapshot.keys[credential.key_id]
+            credential = credential if key is None or caller.covers(key.workspace_id) else UNKNOWN
         # Only of what looks like a key: a stranger's megabyte is never hashed.
-        is_unknown = ask.key is not None and credential.outcome == "unknown"
-        fingerprint = self._credentials.fingerprint(ask.key) if is_unknown and ask.key is not None else None
-        return _Asked(caller, ask, request, write_request(request, fingerprint, ask.id), fingerprint)
+        if text is not None and credential.outcome == "unknown":
+            fingerprint = self._credentials.fingerprint(text)
+        request = Request(credential, ask.scope, ask.resource, ask.source_ip, ask.context)
+        return request, write_request(request, fingerprint, ask.id), fingerprint
 
     def _wrap(
         self,
+        caller: Caller,
+        ask: Ask,
         asked: _Asked,
         snapshot: Snapshot,
         decision: Decision,
         sight: Sight,
+        batch_id: str | None,
         *,
-        batch_id: str | None = None,
         explained: bool = False,
     ) -> Decided:
+        request, written, fingerprint = asked
         if self._uses is not None:
-            self._uses.note(asked.request.credential, decision.now)
+            self._uses.note(request.credential, decision.now)
         return Decided(
-            decision_id=self._ids.decision_id(),
-            caller=asked.caller,
-            request=asked.request,
-            decision=decision,
-            chain=snapshot.chain_hash,
-            asked=asked.written,
-            facts=seen_part(asked.request, snapshot, decision, sight),
-            batch_id=batch_id,
-            item_id=asked.ask.id,
-            request_id=asked.ask.request_id,
-            trace_id=asked.ask.trace_id,
-            key_fingerprint=asked.fingerprint,
-            explained=explained,
+            self._ids.decision_id(),
+            caller,
+            request,
+            decision,
+            snapshot.chain_hash,
+            written,
+            seen_part(request, snapshot, decision, sight),
+            batch_id,
+            ask.id,
+            ask.request_id,
+            ask.trace_id,
+            fingerprint,
+            explained,
         )
 
 
-def _as_request(credential: Credential, ask: Ask) -> Request:
-    return Request(credential, ask.scope, ask.resource, ask.source_ip, ask.context)
-
-
-def _within_reach(caller: Caller, credential: Credential, snapshot: Snapshot) -> Credential:
-    # INVARIANT: a caller learns nothing of keys outside its workspace (test_a_key_of_another_workspace_is_unknown).
-    key = snapshot.keys[credential.key_id] if credential.key_id is not None else None
-    return credential if key is None or caller.covers(key.workspace_id) else UNKNOWN
-
-
 def _answered(decided: Decided) -> Answered:
-    return Answered(decision_id=decided.decision_id, decision=decided.decision, id=decided.item_id)
+    return Answered(decided.decision_id, decided.decision, decided.item_id)

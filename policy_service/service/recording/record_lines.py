@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from msgspec import Raw
 
 from policy_service.engine.seen import Seen
@@ -24,6 +25,7 @@ from policy_service.ledger.lines import (
     LineRequest,
     LineResource,
     write_part,
+    write_shared,
 )
 from policy_service.ledger.record import (
     MAX_REQUEST_BYTES,
@@ -41,24 +43,25 @@ from policy_service.service.ports import Decided
 
 
 class LineWriter:
-    """Writes lines. It remembers how it wrote the last caller and instant: the lines of a batch share them."""
+    """Writes lines. What the lines of a caller, a revision or an instant share, it writes once for all of them."""
 
     def __init__(self) -> None:
         self._caller: Caller | None = None
-        self._told = Raw(b"null")
+        self._bundle = self._chain = ""
+        self._shared = Raw(b"null")
         self._now = 0
         self._at = "0"
 
     def line_of(self, decided: Decided) -> bytes:
-        """The line of a decision, without its line feed. Cost: about 1 µs.
+        """The line of a decision, without its line feed. Cost: about 1.3 µs.
 
         Raises:
             ValueError: it holds what UTF-8 cannot carry; `write_request` would have said so of a request.
         """
-        decision, caller = decided.decision, decided.caller
-        if caller is not self._caller:
-            self._caller = caller
-            self._told = Raw(write_part(LineCaller(caller.actor, caller.key_id, "allowed", caller.workspace)))
+        decision, caller, asked = decided.decision, decided.caller, decided.asked
+        # By identity: an equal one that is another object is written anew, and is as right.
+        if caller is not self._caller or decided.chain is not self._chain or decision.bundle is not self._bundle:
+            self._share(caller, decision.bundle, decided.chain)
         if decision.now != self._now:
             self._now, self._at = decision.now, str(decision.now)
         principal = decision.principal_id
@@ -66,9 +69,7 @@ class LineWriter:
             LineRecord(
                 self._at,
                 decided.batch_id,
-                decision.bundle,
-                self._told,
-                decided.chain,
+                self._shared,
                 decision.check,
                 "allow" if decision.allowed else "deny",
                 decided.explained or None,
@@ -77,7 +78,7 @@ class LineWriter:
                 decided.item_id,
                 None if principal is None else LinePrincipal(principal, decision.principal_kind),
                 decision.reason,
-                Raw(decided.asked),
+                _request(decided.request, decided.key_fingerprint) if asked is None else Raw(asked),
                 decided.request_id,
                 decision.revision,
                 decision.rule,
@@ -88,42 +89,34 @@ class LineWriter:
             )
         )
 
+    def _share(self, caller: Caller, bundle: str, chain: str) -> None:
+        self._caller, self._bundle, self._chain = caller, bundle, chain
+        who = LineCaller(caller.actor, caller.key_id, "allowed", caller.workspace)
+        self._shared = Raw(write_shared(bundle, who, chain))
 
-def write_request(request: Request, fingerprint: str | None = None, item_id: str | None = None) -> bytes:
-    """A request as its record will have it. To be asked before deciding: what is not recorded is not decided.
+
+def write_request(request: Request, fingerprint: str | None = None, item_id: str | None = None) -> bytes | None:
+    """Return where a request can be recorded. To be asked before deciding: what is not recorded is not decided.
 
     Args:
         fingerprint: of a presented key that the caller cannot know of.
         item_id: the caller's name for it: recorded beside the request, and looked through as well.
 
     Returns:
-        the canonical JSON of what `replayed_request` makes a request of again.
+        its canonical JSON as the record will have it, where it had to be written to find out; it is not written twice.
 
     Raises:
         RequestError: 413 `request_too_large`; 400 `secret_in_request`, an API key stands where it would be recorded;
             400 `unrecordable`, it holds what no JSON text can.
 
-    Cost: 0.8 µs where there are no claims.
+    Cost: 0.2 µs where there are no claims and no long texts; else that of writing the request down.
     """
     if item_id is not None and len(item_id) >= MIN_LENGTH and holds_api_key(item_id):
         raise _secret_in_request()
-    shown, asked = request.credential, request.resource
+    if _is_short(request):
+        return None
     try:
-        written = write_part(
-            LineRequest(
-                _claims(request.context) if request.context else None,
-                LineCredential(fingerprint, shown.key_id, shown.outcome, shown.slot),
-                LineResource(
-                    _claims(asked.attributes) if asked.attributes else None,
-                    asked.id,
-                    asked.owner,
-                    asked.type,
-                    asked.workspace,
-                ),
-                request.scope,
-                request.source_ip,
-            )
-        )
+        written = write_part(_request(request, fingerprint))
     except ValueError:
         raise RequestError(
             "unrecordable", "the request holds a text or number that JSON cannot carry; leave it out"
@@ -134,6 +127,38 @@ def write_request(request: Request, fingerprint: str | None = None, item_id: str
     if holds_api_key(written.decode()):
         raise _secret_in_request()
     return written
+
+
+def _is_short(request: Request) -> bool:
+    """Whether it is too short to be too large or to hold a key, and all ASCII: so are most requests."""
+    asked, source_ip = request.resource, request.source_ip
+    owner, workspace = asked.owner, asked.workspace
+    return (
+        not request.context
+        and not asked.attributes
+        and len(asked.id) < MIN_LENGTH
+        and asked.id.isascii()
+        and len(request.scope) < MIN_LENGTH
+        and request.scope.isascii()
+        and len(asked.type) < MIN_LENGTH
+        and asked.type.isascii()
+        and (source_ip is None or (len(source_ip) < MIN_LENGTH and source_ip.isascii()))
+        and (workspace is None or (len(workspace) < MIN_LENGTH and workspace.isascii()))
+        and (owner is None or (len(owner) < MIN_LENGTH and owner.isascii()))
+    )
+
+
+def _request(request: Request, fingerprint: str | None) -> msgspec.Struct:
+    shown, asked = request.credential, request.resource
+    return LineRequest(
+        _claims(request.context) if request.context else None,
+        LineCredential(fingerprint, shown.key_id, shown.outcome, shown.slot),
+        LineResource(
+            _claims(asked.attributes) if asked.attributes else None, asked.id, asked.owner, asked.type, asked.workspace
+        ),
+        request.scope,
+        request.source_ip,
+    )
 
 
 def _claims(claims: dict[str, Any]) -> object:
