@@ -61,6 +61,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unsent = 0
         self._is_over = False
         self._trouble = _NOT_HTTP
+        self._framing = b""
+        self._is_retold = False
         self._watch = self.loop.call_later(self.read_timeout_s, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -95,8 +97,9 @@ class BoundedProtocol(HttpToolsProtocol):
         begun = self._begun
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            return  # no other protocol is spoken here; RFC 9110 section 7.8 lets a server ignore the wish
+        except httptools.HttpParserUpgrade as wish:
+            self._ignore(data[wish.args[0] :])
+            return
         except httptools.HttpParserError:
             self._refuse(*self._trouble)
             return
@@ -105,8 +108,41 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._head_size > MAX_HEAD:
                 self._refuse(*_TOO_LARGE)
 
+    def _ignore(self, rest: bytes) -> None:
+        """Read on after a wish for another protocol, which a server may ignore (RFC 9110 section 7.8).
+
+        The parser says that such a request ended with its head. Its body, which stock clients of the JDK send with it,
+        would be lost, or be taken for another request: a fresh parser is told of the body, and reads on.
+
+        Args:
+            rest: what came behind the head.
+        """
+        if self.parser.get_method() == b"CONNECT":
+            return  # what comes next is no HTTP to anybody
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        framing, self._framing = self._framing, b""
+        if framing:
+            self._is_retold = True
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
+            self._is_retold = False
+        if rest:
+            self.data_received(rest)
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the path."""
+        if not self._is_retold:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header."""
+        if not self._is_retold:
+            super().on_header(name, value)
+
     def on_message_begin(self) -> None:
         """The first byte of a request."""
+        if self._is_retold:
+            return
         super().on_message_begin()
         self._since = self.loop.time()
         self._in_head = True
@@ -115,7 +151,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
+        if self._is_retold:
+            return
         self._in_head = False
+        if self.parser.should_upgrade():
+            self._framing = b"\r\n".join(b"%b: %b" % header for header in self.headers if _frames_a_body(*header))
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD:
             self._trouble = _TOO_LARGE
             raise _HeadTooLargeError
@@ -123,6 +163,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole: from here on, time is ours."""
+        if self._framing:
+            return  # not yet: see `_ignore`
         self._since = None
         super().on_message_complete()
 
@@ -163,6 +205,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
         self._watch.cancel()
         self._watch = self.loop.call_later(LINGER_S, self._look)
+
+
+def _frames_a_body(name: bytes, value: bytes) -> bool:
+    """Whether a header announces a body that is not empty."""
+    return name == b"transfer-encoding" or (name == b"content-length" and bool(value.strip(b" \t0")))
 
 
 def bounded_protocol(read_timeout_s: float) -> type[BoundedProtocol]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from policy_service.api.lane import LaneProtocol, State, lane_protocol
+from policy_service.api.lane import FREE, LaneProtocol, State, lane_protocol
 from policy_service.api.plain_heads import MOST_HEADS, PlainHeads, read_plain_head
 from policy_service.model.errors import StoreError
 from tests.fakes import MemoryLog
@@ -324,16 +324,45 @@ def test_a_bug_is_a_500_as_it_is_on_the_route(lanes: Lanes, caplog: pytest.LogCa
     assert "secret" not in caplog.text
 
 
-def test_an_upgrade_that_is_ignored_leaves_the_connection_to_the_route(lanes: Lanes) -> None:
-    """The parser does not stand where it seems to."""
+@pytest.mark.parametrize("way", ["lane", "route"])
+@pytest.mark.parametrize("pieces", [1, 7, 1 << 20])
+def test_the_body_behind_an_ignored_upgrade_is_read(lanes: Lanes, way: str, pieces: int) -> None:
+    """The JDK's client wishes for h2c with every first request. What comes next on the connection is answered too."""
+    wish = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAA")
+    key = lanes.keys["operator"]
+    chunked = asked(b"", key=key, headers=wish).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+    requests = [
+        asked(BODY, key=key, headers=wish),
+        chunked + b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY),
+        b"GET /healthz HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+        asked(BODY, key=key),
+    ]
 
     async def scenario() -> None:
-        wire = lanes.connect(lanes.lane)
-        await wire.deliver([b"GET /healthz HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"])
-        assert wire.transport.written.startswith(b"HTTP/1.1 200 OK\r\n")
-        wire.protocol.data_received(plain(lanes))
-        assert state(wire) is State.ROUTE
-        wire.end()
+        wire = lanes.connect(getattr(lanes, way))
+        data = b"".join(requests)
+        await wire.deliver([data[at : at + pieces] for at in range(0, len(data), pieces)])
+        assert wire.transport.written.count(b"HTTP/1.1 200 OK\r\n") == 4
+        assert not wire.transport.is_closed
+        await wire.deliver([plain(lanes)])
+        assert wire.transport.written.count(b"HTTP/1.1 200 OK\r\n") == 5
+        assert way == "route" or state(wire) is FREE
+
+    run(scenario)
+
+
+def test_a_body_behind_an_upgrade_hides_no_request(lanes: Lanes) -> None:
+    """What stands in it is data, however it is cut."""
+    inner = asked(BODY, key=lanes.keys["operator"])
+    outer = asked(inner, key=lanes.keys["operator"], headers=("Connection: Upgrade", "Upgrade: h2c"))
+
+    async def scenario() -> None:
+        for way in (lanes.route, lanes.lane):
+            for at in (len(outer) - len(inner), len(outer) - len(inner) - 1, len(outer) - 5):
+                wire = lanes.connect(way)
+                await wire.deliver([outer[:at], outer[at:]])
+                assert wire.transport.written.count(b"HTTP/1.1 ") == 1
+                assert b'"code":"invalid_json"' in wire.transport.written
 
     run(scenario)
 
