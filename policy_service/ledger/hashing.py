@@ -5,14 +5,15 @@ They are made from the records' files, beside the writing: whoever decides does 
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Final
 
-from policy_service.ledger.layout import FILE_MODE, Segment, first_segment
-from policy_service.ledger.merkle import HASH_BYTES, Buffer, LeafHashes, Tree, leaf_hashes
+from policy_service.ledger.layout import FILE_MODE, Segment, blocks_path, first_segment
+from policy_service.ledger.merkle import BLOCK, HASH_BYTES, Buffer, LeafHashes, Tree, leaf_hashes
 from policy_service.model.errors import StoreError
 
 CHUNK: Final = 1 << 18
@@ -36,6 +37,7 @@ class ShardTree:
         self.segment = first_segment(folder, shard)
         self.taken = 0
         self._before = 0
+        self._blocks = blocks_path(folder, shard)
 
     def take(self, end: int | None = None) -> None:
         """Take the records of the segment up to the byte `end`, where a record ends; None: all there are.
@@ -63,7 +65,7 @@ class ShardTree:
         leaves = self.segment.hashes.read_bytes()
         if len(leaves) % HASH_BYTES:
             raise damaged(self.segment.hashes, "is cut short")
-        self.tree.extend(LeafHashes(leaves).between(0, len(leaves) // HASH_BYTES))
+        self._grow(LeafHashes(leaves).between(0, len(leaves) // HASH_BYTES))
 
     def next_segment(self) -> None:
         """Go on with the segment after this one."""
@@ -75,8 +77,25 @@ class ShardTree:
         found = leaf_hashes(whole[:-1].split(b"\n"))
         hashes.write(b"".join(found))
         hashes.flush()
-        self.tree.extend(found)
+        self._grow(found)
         self.taken += len(whole)
+
+    def _grow(self, leaves: Iterable[bytes]) -> None:
+        """Add leaves to the tree, and keep the roots of blocks that became whole.
+
+        Those are for quick proofs alone: where they cannot be written there are none, or wrong ones, which the maker of
+        a proof finds out.
+        """
+        before = self.tree.size // BLOCK * HASH_BYTES
+        blocks = self.tree.extend(leaves)
+        if not blocks:
+            return
+        with contextlib.suppress(OSError):
+            descriptor = os.open(self._blocks, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
+            with os.fdopen(descriptor, "wb") as file:
+                file.truncate(before)
+                file.seek(before)
+                file.write(b"".join(blocks))
 
     def _hashes(self) -> IO[bytes]:
         """The file of hashes, cut to those that are taken: others are of an attempt that failed."""
@@ -85,6 +104,21 @@ class ShardTree:
         file.truncate((self.tree.size - self._before) * HASH_BYTES)
         file.seek(0, os.SEEK_END)
         return file
+
+
+def kept_leaves(folder: Path, shard: str, parts: Iterable[Segment], *, with_blocks: bool) -> LeafHashes:
+    """The leaf hashes of a shard as far as there are files of them, for proofs: whatever is wrong, the proof fails."""
+    blocks = _whole(blocks_path(folder, shard)) if with_blocks else b""
+    return LeafHashes(*(_whole(segment.hashes) for segment in parts), blocks=blocks)
+
+
+def _whole(path: Path) -> Buffer:
+    """The whole hashes of a file; none where it cannot be read."""
+    try:
+        content = memoryview(_mapped(path))
+    except OSError:
+        return b""
+    return content[: len(content) // HASH_BYTES * HASH_BYTES]
 
 
 def mapped_leaves(parts: Iterable[Segment]) -> LeafHashes:

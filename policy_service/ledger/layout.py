@@ -2,6 +2,7 @@
 
     <shard>.lock                     held under flock by the process that writes
     <shard>.checkpoint               the latest signed checkpoint
+    <shard>.blocks                   hashes over each 256 records, which make proofs quick; it may be missing
     <shard>.000001.jsonl             the records of segment 1, one a line; once sealed
     <shard>.000001.jsonl.zst         the same, compressed
     <shard>.000001.hashes            their leaf hashes, 32 bytes each
@@ -116,6 +117,11 @@ def lock_path(folder: Path, shard: str) -> Path:
 def checkpoint_path(folder: Path, shard: str) -> Path:
     """The latest signed checkpoint of the shard."""
     return folder / f"{shard}.checkpoint"
+
+
+def blocks_path(folder: Path, shard: str) -> Path:
+    """The roots of the whole blocks of the shard's tree, 32 bytes each. Nothing depends on it."""
+    return folder / f"{shard}.blocks"
 
 
 def contents(folder: Path) -> Mapping[str, list[Segment]]:

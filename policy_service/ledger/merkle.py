@@ -28,6 +28,10 @@ EMPTY_ROOT: Final = sha256().digest()
 """MTH({}): the root of a tree without leaves."""
 MAX_PROOF: Final = 64
 """No proof has more nodes, in trees of fewer than 2^63 leaves."""
+BLOCK_LEVEL: Final = 8
+BLOCK: Final = 1 << BLOCK_LEVEL
+"""Leaves of a block: the roots of whole blocks may be kept beside the leaf hashes, as in C2SP tlog-tiles. One hash in
+256 is little to keep, and a proof among millions of leaves takes but some thousand steps with them."""
 
 _LEAF: Final = b"\x00"
 _NODE: Final = b"\x01"
@@ -97,22 +101,29 @@ class Tree:
         peaks.append(node)
         self.size += 1
 
-    def extend(self, leaves: Iterable[bytes]) -> None:
-        """Add many, by their hashes; quicker than one by one. Memory does not grow with their number."""
-        source = iter(leaves)
-        while batch := list(islice(source, _BATCH)):
-            self._add(batch)
+    def extend(self, leaves: Iterable[bytes]) -> list[bytes]:
+        """Add many, by their hashes; quicker than one by one.
 
-    def _add(self, nodes: list[bytes]) -> None:
+        Returns:
+            the roots of the blocks that became whole by them.
+        """
+        source, blocks = iter(leaves), list[bytes]()
+        while batch := list(islice(source, _BATCH)):
+            self._add(batch, blocks)
+        return blocks
+
+    def _add(self, nodes: list[bytes], blocks: list[bytes]) -> None:
         """Level by level: a whole subtree left over from before pairs with the first, and the last may stay alone."""
-        grown, rest, alone = len(nodes), self.size, []
+        grown, rest, alone, level = len(nodes), self.size, [], 0
         while nodes:
+            if level == BLOCK_LEVEL:
+                blocks += nodes
             if rest & 1:
                 nodes.insert(0, self._peaks.pop())
             if len(nodes) & 1:
                 alone.append(nodes.pop())
             nodes = _digests(sha256(_NODE), map(add, nodes[::2], nodes[1::2]))
-            rest >>= 1
+            rest, level = rest >> 1, level + 1
         self._peaks += reversed(alone)
         self.size += grown
 
@@ -129,11 +140,16 @@ class Tree:
 class LeafHashes:
     """Leaf hashes in order, where they lie: one or more bytes-likes of 32 bytes a leaf, such as mapped `.hashes` files.
 
+    Args:
+        blocks: the roots of the whole blocks from the first on, as many as are kept. They are believed: what is made
+            with them is to be verified.
+
     Raises:
         ValueError: the length of a part is no multiple of 32.
     """
 
-    def __init__(self, *parts: Buffer) -> None:
+    def __init__(self, *parts: Buffer, blocks: Buffer = b"") -> None:
+        self._blocks = memoryview(blocks).cast("B")
         self._parts = [memoryview(part).cast("B") for part in parts]
         if any(len(part) % HASH_BYTES for part in self._parts):
             raise ValueError("leaf hashes are of 32 bytes each")
@@ -150,6 +166,12 @@ class LeafHashes:
         pieces = (self._piece(number, start, end) for number in numbers)
         return (leaf for piece in pieces for (leaf,) in iter_unpack("32s", piece))
 
+    def block_roots(self, start: int, end: int) -> Iterator[bytes] | None:
+        """The roots of blocks start … end - 1; None where they are not kept."""
+        if len(self._blocks) < end * HASH_BYTES:
+            return None
+        return (root for (root,) in iter_unpack("32s", self._blocks[start * HASH_BYTES : end * HASH_BYTES]))
+
     def _piece(self, number: int, start: int, end: int) -> memoryview:
         first = self._starts[number]
         return self._parts[number][max(start - first, 0) * HASH_BYTES : max(end - first, 0) * HASH_BYTES]
@@ -161,12 +183,20 @@ Leaves = LeafHashes | Buffer
 def subtree_root(leaves: Leaves, start: int = 0, end: int | None = None) -> bytes:
     """MTH(D[start:end]): the root over a range of leaves; over all of them, the tree's.
 
-    Cost: one node hash a leaf.
+    Cost: one node hash a leaf; where the range begins with a block and blocks are kept, one a block.
     """
     there = as_leaf_hashes(leaves)
-    tree = Tree()
-    tree.extend(there.between(start, len(there) if end is None else end))
-    return tree.root()
+    end = len(there) if end is None else end
+    whole = end // BLOCK * BLOCK
+    roots = there.block_roots(start // BLOCK, end // BLOCK) if start % BLOCK == 0 and start < whole else None
+    if roots is None:
+        tree = Tree()
+        tree.extend(there.between(start, end))
+        return tree.root()
+    above, below = Tree(), Tree()
+    above.extend(roots)
+    below.extend(there.between(whole, end))
+    return Tree(end - start, (*above.peaks, *below.peaks)).root()
 
 
 def inclusion_proof(leaves: Leaves, index: int, size: int | None = None) -> list[bytes]:

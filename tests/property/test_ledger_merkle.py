@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_service.ledger.merkle import (
+    BLOCK,
     EMPTY_ROOT,
     LeafHashes,
     Tree,
@@ -208,3 +209,21 @@ def test_bytes_that_are_no_hashes_and_trees_that_are_not_there_are_refused() -> 
     for size, peaks in ((1, ()), (-1, ()), (1, (b"short",)), (0, (two[:32],))):
         with pytest.raises(ValueError, match="not the state"):
             Tree(size, peaks)
+
+
+@given(st.integers(1, 3 * BLOCK + 5), st.lists(st.integers(1, 2 * BLOCK), max_size=4), st.data())
+def test_kept_blocks_change_no_root_and_no_proof(count: int, cuts: list[int], data: st.DataObject) -> None:
+    """However the leaves came, and however few of the blocks were kept."""
+    leaves = [leaf_hash(b"%d" % number) for number in range(count)]
+    tree, blocks, rest = Tree(), list[bytes](), leaves
+    for cut in (*cuts, count):
+        blocks += tree.extend(rest[:cut])
+        rest = rest[cut:]
+    whole = b"".join(leaves)
+    assert blocks == [subtree_root(whole, start, start + BLOCK) for start in range(0, count - BLOCK + 1, BLOCK)]
+    kept = LeafHashes(whole, blocks=b"".join(blocks[: data.draw(st.integers(0, len(blocks)))]))
+    size = data.draw(st.integers(1, count))
+    index = data.draw(st.integers(0, size - 1))
+    assert subtree_root(kept) == subtree_root(whole) == tree.root()
+    assert inclusion_proof(kept, index, size) == inclusion_proof(whole, index, size)
+    assert consistency_proof(kept, index, size) == consistency_proof(whole, index, size)

