@@ -14,6 +14,8 @@ BENCHES = (
     "policy_test",
     "decide",
     "http",
+    "workers",
+    "revocation",
     "policy_live",
     "policy_activation",
     "store",

@@ -23,6 +23,9 @@ from policy_service.settings import Settings
 _BACKLOG: Final = 2048
 _AT_ONCE: Final = 16
 """Connections opened in one turn of the event loop."""
+_SWITCH_S: Final = 0.001
+"""How long a thread that works may keep the others waiting: a fifth of Python's own. The event loop waits for threads
+that read changes, and they for it; each such wait is in the time of a decision or of a revocation."""
 _FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _LOG: Final = logging.getLogger(__name__)
 
@@ -121,6 +124,7 @@ def run_worker(app: AsgiApp, settings: Settings, protocol: type[asyncio.Protocol
 
 def _run(server: _Server, listeners: list[socket.socket]) -> None:
     _end_quietly()
+    sys.setswitchinterval(_SWITCH_S)
     server.run(sockets=listeners)
     if not server.started:
         raise StoreError("start_failed", "the server could not start; the log above says why")

@@ -108,7 +108,7 @@ class _Worker:
 class Supervisor:
     """Runs the workers of a crew until it is told to stop.
 
-    INVARIANT: a process with several threads is never forked (test_the_supervisor_has_one_thread).
+    INVARIANT: a process with several threads is never forked (test_several_workers_share_the_work).
 
     INVARIANT: connections go to workers that answer, in turn (test_connections_are_dealt_in_turn).
 
@@ -271,12 +271,13 @@ class Supervisor:
 
     def _dealt(self, connection: socket.socket) -> bool:
         """Whether some worker took it: one that answers, for choice."""
-        count = len(self._workers)
-        order = [self._workers[(self._next + step) % count] for step in range(count)]
-        self._next = (self._next + 1) % count
-        ready = [worker for worker in order if worker.is_ready]
+        ahead = [*self._workers[self._next :], *self._workers[: self._next]]
+        ready = [worker for worker in ahead if worker.is_ready]
         well = [worker for worker in ready if self._crew.hears(worker.number)]
-        return any(worker.deal(connection) for worker in well or ready)
+        taker = next((worker for worker in well or ready if worker.deal(connection)), None)
+        if taker is not None:
+            self._next = (taker.number + 1) % len(self._workers)
+        return taker is not None
 
     def _note_ready(self, worker: _Worker) -> None:
         worker.is_ready = True
@@ -314,7 +315,8 @@ class Supervisor:
 
     def _kill(self) -> None:
         _LOG.error("some worker does not end by itself and is killed")
-        self._kill_at = float("inf")
+        # Nobody survives that; it is said and done again where the system is very slow.
+        self._kill_at = time.monotonic() + LINGER_S
         self._code = self._code or 2
         for worker in self._workers:
             worker.send(signal.SIGKILL)

@@ -194,7 +194,7 @@ def _light_enough(connection: Connection, revisions: list[int], page_chars: int)
 
 def _whole(connection: Connection, revisions: list[int], newest_first: bool) -> tuple[Change, ...]:
     rows = connection.execute(select(CHANGES).where(_C.revision.in_(revisions)).order_by(_in_order(newest_first)))
-    return tuple(change_of(row) for row in rows.mappings())
+    return tuple(change_of(dict(row)) for row in rows.mappings())
 
 
 def _in_order(newest_first: bool) -> ColumnElement[int]:

@@ -91,6 +91,20 @@ def for_reading(engine: Engine) -> Engine:
     return engine.execution_options(isolation_level="REPEATABLE READ")
 
 
+def make_following(url: URL, engine: Engine, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> Engine:
+    """An engine for reading the feed, one statement at a time, which is one state of the database by itself.
+
+    On PostgreSQL a statement is one round trip there, where a transaction in a pool that asks first takes four: with
+    the server on the same busy machine each costs milliseconds. Whoever reads tries again where a connection was lost.
+    """
+    if is_sqlite(url):
+        return for_reading(engine)
+    arguments = postgres_arguments(url, lock_timeout_s)
+    return create_engine(
+        url, connect_args=arguments, isolation_level="AUTOCOMMIT", hide_parameters=True, **{**_POOL, "pool_size": 2}
+    )
+
+
 def check_file(url: URL) -> None:
     """Say plainly when a SQLite database was never made; of anything else that is wrong, opening it will tell.
 

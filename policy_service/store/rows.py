@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -58,7 +59,7 @@ def change_row(change: Change) -> dict[str, Any]:
     return row
 
 
-def change_of(row: RowMapping) -> Change:
+def change_of(row: Mapping[str, Any]) -> Change:
     """The change that a row of `changes` holds. Whether it is intact is for its reader to verify.
 
     Raises:

@@ -23,17 +23,17 @@ from policy_service.store.engines import (
     for_writing,
     is_sqlite,
     make_engine,
+    make_following,
     parse_url,
     place_of,
 )
 from policy_service.store.errors import store_error, surfacing
 from policy_service.store.migrate import check_migrations
 from policy_service.store.reader import TableReader
-from policy_service.store.rows import change_of
 from policy_service.store.tables import BUNDLE_FILES, CHANGES
 from policy_service.store.uses import batches, read_uses, write_uses
 from policy_service.store.wakers import announce
-from policy_service.store.writer import append, apply, read_counter, take_counter
+from policy_service.store.writer import append, apply, read_changes, read_counter, take_counter
 
 T = TypeVar("T")
 
@@ -55,6 +55,7 @@ class Store:
         self._engine = make_engine(url, lock_timeout_s=lock_timeout_s)
         self._reading = for_reading(self._engine)
         self._writing = for_writing(self._engine)
+        self._following = make_following(url, self._engine, lock_timeout_s=lock_timeout_s)
         # SQLite's own lock is polled for, unfairly; threads of one process can queue instead.
         self._turn = threading.Lock() if is_sqlite(url) else None
         self._lock_timeout_s = lock_timeout_s
@@ -88,6 +89,7 @@ class Store:
     def close(self) -> None:
         """Close every connection that is not in use."""
         self._engine.dispose()
+        self._following.dispose()
 
     def commit(self, plan: Callable[[TableReader], ChangeDraft | None], *, actor: str, now: int) -> Change | None:
         """Run `plan` under the write lock, apply its effects to the tables and append the change, in one transaction.
@@ -161,10 +163,7 @@ class Store:
             StoreError: `store_diverged` where a change is missing or `revision` lies ahead of the store, which then
                 is not the one that `revision` came from.
         """
-        wanted = select(CHANGES).where(CHANGES.c.revision > revision).order_by(CHANGES.c.revision).limit(limit)
-        with surfacing(), self._reading.connect() as connection:
-            changes = [change_of(row) for row in connection.execute(wanted).mappings()]
-            head = 0 if changes else read_counter(connection)[0]
+        head, changes = self._follow(lambda connection: read_changes(connection, revision, limit))
         _check_gapless(changes, revision, head, limit)
         return changes
 
@@ -199,8 +198,19 @@ class Store:
             return read_uses(connection, key_ids)
 
     def _counter(self) -> tuple[int, str]:
-        with surfacing(), self._reading.connect() as connection:
-            return read_counter(connection)
+        return self._follow(read_counter)
+
+    def _follow(self, read: Callable[[Connection], T]) -> T:
+        """What one statement reads. A connection that was lost meanwhile is made anew, once."""
+        with surfacing():
+            try:
+                with self._following.connect() as connection:
+                    return read(connection)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                with self._following.connect() as connection:
+                    return read(connection)
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Executable, delete, insert, select, update
+from sqlalchemy import Connection, Executable, Select, bindparam, delete, insert, select, true, update
 
 from policy_service.model.canonical import canonical_text
 from policy_service.model.changes import Change, Effect
 from policy_service.model.errors import StoreError
 from policy_service.model.facts import ENTITIES, Fact
 from policy_service.store.reader import TableReader
-from policy_service.store.rows import change_row, json_form, key_is, parameters_of
+from policy_service.store.rows import change_of, change_row, json_form, key_is, parameters_of
 from policy_service.store.tables import CHANGES, COUNTER, TABLES
+
+
+def _feed() -> Select[Any]:
+    last = CHANGES.c.revision
+    some = select(CHANGES).where(last > bindparam("after")).order_by(last).limit(bindparam("most")).subquery()
+    joined = select(COUNTER.c.revision.label("head"), some).outerjoin_from(COUNTER, some, true())
+    return joined.order_by(some.c.revision)
+
+
+_FEED: Final = _feed()
+"""Made once: to make it takes longer than to run it, and every worker runs it for every change."""
 
 
 def read_counter(connection: Connection, *, lock: bool = False) -> tuple[int, str]:
@@ -23,8 +34,17 @@ def read_counter(connection: Connection, *, lock: bool = False) -> tuple[int, st
     query = select(COUNTER.c.revision, COUNTER.c.hash)
     row = connection.execute(query.with_for_update() if lock else query).first()
     if row is None:
-        raise StoreError("store_damaged", "the database has lost its counter; restore it from a backup")
+        raise _no_counter()
     return row.revision, row.hash
+
+
+def read_changes(connection: Connection, after: int, limit: int) -> tuple[int, list[Change]]:
+    """The last revision, and up to `limit` changes after one, in order: in one statement, so of one state."""
+    rows = [dict(row) for row in connection.execute(_FEED, {"after": after, "most": limit}).mappings()]
+    if not rows:
+        raise _no_counter()
+    heads = [row.pop("head") for row in rows]
+    return heads[0], [change_of(row) for row in rows if row["revision"] is not None]
 
 
 def take_counter(connection: Connection) -> tuple[int, str]:
@@ -116,6 +136,10 @@ def _write(connection: Connection, statement: Executable, rows: dict[str, Any] |
         connection.execute(statement, rows)
     except OverflowError as error:
         raise StoreError("store_refused", "the database refused the change (a number is too large)") from error
+
+
+def _no_counter() -> StoreError:
+    return StoreError("store_damaged", "the database has lost its counter; restore it from a backup")
 
 
 def _diverged(effect: Effect) -> StoreError:

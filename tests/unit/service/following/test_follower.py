@@ -225,6 +225,94 @@ def test_without_a_follower_nobody_counts_the_seconds(house: House) -> None:
     assert replica.view().revision == house.store.head()
 
 
+class Tapped:
+    """A waker in the hands of a test."""
+
+    def __init__(self) -> None:
+        self.is_listening = True
+        self.wake: Callable[[], None] | None = None
+        self.bug: Exception | None = None
+
+    async def run(self, wake: Callable[[], None]) -> None:
+        if self.bug is not None:
+            raise self.bug
+        self.wake = wake
+        await asyncio.get_running_loop().create_future()
+
+
+def test_who_is_woken_looks_at_once(house: House) -> None:
+    """Long before the next look is due; and whoever wants to know is told of it."""
+
+    async def scenario() -> None:
+        waker = Tapped()
+        follower = Follower(house.replica, house.store, interval_s=60, wakers=[waker])
+        told: list[int] = []
+        follower.told = lambda: told.append(house.replica.revision)
+        task = asyncio.create_task(follower.run())
+        await _until(lambda: house.replica.revision == house.store.head() and waker.wake is not None)
+        for user in ("ada", "zoe"):
+            house.admin.put_user(TENANT, "acme", user)
+            assert waker.wake is not None
+            waker.wake()
+            await _until(lambda: house.replica.revision == house.store.head())
+        await _until(lambda: told[-1:] == [house.store.head()])
+        task.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_looks_are_rare_only_while_all_are_listening(house: House) -> None:
+    """One that hears nothing makes the follower look for itself."""
+    deaf, hears = Tapped(), Tapped()
+    follower = Follower(house.replica, house.store, wakers=[hears, deaf])
+    assert follower._pause_s() == follower_module.CONFIRM_S
+    deaf.is_listening = False
+    assert follower._pause_s() == follower_module.INTERVAL_S
+    assert Follower(house.replica, house.store)._pause_s() == follower_module.INTERVAL_S
+
+
+def test_a_waker_that_breaks_ends_nothing_else(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """Changes are looked for as before, and the log has it."""
+
+    async def scenario() -> None:
+        waker = Tapped()
+        waker.is_listening, waker.bug = False, ValueError("a bug")
+        task = asyncio.create_task(Follower(house.replica, house.store, interval_s=INTERVAL_S, wakers=[waker]).run())
+        house.admin.put_user(TENANT, "acme", "ada")
+        await _until(lambda: house.replica.revision == house.store.head())
+        task.cancel()
+
+    asyncio.run(scenario())
+    assert "changes are no longer told" in caplog.text
+
+
+def test_being_woken_does_not_stand_for_a_look(house: House) -> None:
+    """A store that cannot be read is out of reach, however often somebody says that it has news."""
+    seconds = _Seconds()
+    waker = Tapped()
+    replica = Replica(house.store, house.bundles, elapsed=seconds)
+    follower = Follower(
+        replica, house.store, interval_s=INTERVAL_S, max_staleness_s=30, elapsed=seconds, wakers=[waker]
+    )
+
+    async def scenario() -> None:
+        task = asyncio.create_task(follower.run())
+        await _until(lambda: replica.revision == house.store.head() and waker.wake is not None)
+        house.store.broken = StoreError("store_unreachable", "the database cannot be reached")
+        await _until(lambda: follower.trouble == "store_unreachable")
+        seconds.now = 31
+        for _ in range(5):
+            assert waker.wake is not None
+            waker.wake()
+            await asyncio.sleep(INTERVAL_S)
+        assert not _decides(replica)
+        house.store.broken = None
+        await _until(lambda: _decides(replica))
+        task.cancel()
+
+    asyncio.run(scenario())
+
+
 def test_linking_a_published_bundle_holds_up_no_other_change(house: House) -> None:
     """A key revoked meanwhile is revoked at once; the bundle is linked when it is activated, and not again."""
     begun, go_on = threading.Event(), threading.Event()
