@@ -1,19 +1,21 @@
 """Heads of plain requests: which the fast lane takes, and where each ends. Framing is llhttp's word alone.
 
 A head is remembered by its very bytes, so that a caller's second request with the same head is not parsed again: the
-parser is deterministic, and a connection asks only where its own parser stands between two requests. Nothing here is
-thread-safe; it belongs to one event loop.
+parser is deterministic, and a connection asks only where its own parser stands between two requests. Those bytes hold
+callers' keys: they are in memory only, a bounded number of them, and shown nowhere. Nothing here is thread-safe; it
+belongs to one event loop.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import ClassVar, Final
 
 import httptools
 import msgspec
 
 from policy_service.api.incoming import BATCH_LIMIT, BODY_LIMIT
+from policy_service.service.discreet import Discreet
 
 LONGEST_HEAD: Final = 8 * 1024
 """Bytes of a head that the lane takes; a longer one is not plain."""
@@ -33,7 +35,7 @@ _NAMING: Final = frozenset({b"x-request-id", b"traceparent", b"tracestate"})
 """Headers that name one request: such a head does not come again."""
 
 
-class Manners(msgspec.Struct, frozen=True):
+class Manners(Discreet, frozen=True, kw_only=True):
     """What a head says in the usual way.
 
     Args:
@@ -41,11 +43,12 @@ class Manners(msgspec.Struct, frozen=True):
         notices: lines for the answer's head, for users of an older header.
     """
 
+    secret_fields: ClassVar[tuple[str, ...]] = ("shown",)
     shown: str
     notices: bytes
 
 
-class PlainHead(msgspec.Struct, frozen=True, kw_only=True):
+class PlainHead(Discreet, frozen=True, kw_only=True):
     """The head of a request that the lane takes.
 
     Args:
@@ -59,6 +62,7 @@ class PlainHead(msgspec.Struct, frozen=True, kw_only=True):
         manners: None where what it says of caller and body has to be explained.
     """
 
+    secret_fields: ClassVar[tuple[str, ...]] = ("raw", "headers")
     raw: bytes
     size: int
     body_size: int

@@ -322,6 +322,7 @@ def test_a_bug_is_a_500_as_it_is_on_the_route(lanes: Lanes, caplog: pytest.LogCa
     assert told[1].count(b"HTTP/1.1 500 Internal Server Error\r\n") == 2
     assert caplog.text.count("unexpected ZeroDivisionError") == 4
     assert "secret" not in caplog.text
+    assert not any(key in caplog.text for key in lanes.keys.values())
 
 
 @pytest.mark.parametrize("way", ["lane", "route"])
@@ -383,6 +384,16 @@ def test_an_answer_for_nobody_is_counted_and_not_sent(lanes: Lanes) -> None:
         assert wire.transport.written == b""
 
     run(scenario)
+
+
+def test_a_remembered_head_shows_no_key(lanes: Lanes) -> None:
+    """In no representation, however deep it stands in another."""
+    head = lanes.lane.answers.heads.find(plain(lanes))
+    assert head is not None
+    assert head.manners is not None
+    shown = repr([head, head.manners, lanes.lane.answers.heads])
+    assert "…" in shown
+    assert not any(key in shown for key in lanes.keys.values())
 
 
 def test_heads_are_remembered_up_to_a_bound() -> None:
