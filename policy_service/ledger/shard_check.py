@@ -25,6 +25,7 @@ from policy_service.ledger.findings import Finding, finding
 from policy_service.ledger.layout import Segment
 from policy_service.ledger.merkle import EMPTY_ROOT, HASH_BYTES, LeafHashes, Tree, leaf_hashes
 from policy_service.ledger.reader import Block, blocks, lines
+from policy_service.ledger.salvage import salvaged
 from policy_service.model.errors import StoreError
 
 _BAD: Final = {
@@ -165,17 +166,20 @@ class ShardCheck:
     # what the file holds
 
     def _lines(self, segment: Segment) -> Lines:
-        path, hashes, rest, trouble, read = _open_path(segment), bytearray(), b"", None, 0
+        path, hashes, rest, trouble, read, offset = _open_path(segment), bytearray(), b"", None, 0, 0
         if path is None:
             return Lines(b"", is_gone=True)
         try:
             for block in blocks(path):
                 hashes += self._block(segment, block, len(hashes) // HASH_BYTES)
-                rest, trouble = block.rest, block.trouble
+                rest, trouble, offset = block.rest, block.trouble, block.offset
                 self._audit.advance(block.position - read, len(block.lines))
                 read = block.position
         except StoreError as error:
             trouble = error.message
+        if trouble is not None and path == segment.packed:
+            *more, rest = salvaged(path, offset).split(b"\n")
+            hashes += b"".join(leaf_hashes(more))
         return Lines(bytes(hashes), rest, trouble)
 
     def _block(self, segment: Segment, block: Block, before: int) -> bytes:
