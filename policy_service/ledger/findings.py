@@ -8,7 +8,7 @@
 | `record_duplicate` | two records have one decision id |
 | `record_malformed`, `record_not_canonical`, `unknown_schema` | a line past the last checkpoint is no record of ours |
 | `record_of_other_facts` | it stands on a change that is not in this store: it came from elsewhere |
-| `segment_missing`, `segment_damaged` | a file is gone, or its compression is damaged: the first record that is another or cannot be read is named |
+| `segment_missing`, `segment_damaged` | a file is gone, or its compression is damaged from that record on |
 | `root_differs` | records are not those that were signed for, and their hashes were altered with them |
 | `hashes_altered` | the records are those that were signed for, but their kept hashes are not |
 | `checkpoint_unreadable`, `checkpoint_forged` | it is no checkpoint; no known key has signed it, or not this text |
