@@ -6,6 +6,7 @@ INVARIANT: a request reaches a goal exactly if it satisfies the goal's formula (
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -20,7 +21,7 @@ from policy_service.analysis.slices import Slice
 from policy_service.language import ir
 from policy_service.language.atoms import Atom, atoms
 from policy_service.language.ir import Condition
-from policy_service.language.policy import BuiltinCheck, Check, ConditionCheck, Policy, Rule
+from policy_service.language.policy import Check, ConditionCheck, Policy, Rule
 from policy_service.model.spans import Span
 
 
@@ -28,16 +29,23 @@ class Subject(msgspec.Struct, frozen=True):
     """A rule or condition check in one slice.
 
     Args:
-        reached: its check is reached, and it applies.
+        applies: it is about the resource.
+        passes: its check is reached.
         outcome: what it comes to then.
         decides: the check ends with it.
         conditions: by field, with when it is evaluated once the subject is reached.
     """
 
-    reached: Truth
+    applies: Truth
+    passes: Truth
     outcome: Outcome
     decides: Truth
     conditions: dict[str, tuple[Truth, Condition]]
+
+    @property
+    def reached(self) -> Truth:
+        """It is looked at."""
+        return both(self.applies, self.passes)
 
 
 class GoalFormulas:
@@ -50,7 +58,6 @@ class GoalFormulas:
         self._encoder = ChainEncoder(policy, self.world, part.scope, part.type)
         self._subjects: dict[tuple[str, str], Subject] = {}
         self._atoms: dict[tuple[str, str], list[Outcome]] = {}
-        self._rules: list[tuple[Rule, Truth, Outcome]] | None = None
         self._reaches: dict[str, Truth] = {}
 
     @property
@@ -102,10 +109,11 @@ class GoalFormulas:
     def _subject(self, gap: Gap) -> Subject:
         place = (gap.type, gap.rule)
         if place not in self._subjects:
-            self._subjects[place] = self._check(gap.rule) if gap.type == CHAIN else self._rule(gap.rule)
+            self._subjects[place] = self.check(gap.rule) if gap.type == CHAIN else self.rule(gap.rule)
         return self._subjects[place]
 
-    def _check(self, name: str) -> Subject:
+    def check(self, name: str) -> Subject:
+        """A condition check of the chain."""
         check = next(one for one in self._policy.chain if isinstance(one, ConditionCheck) and one.name == name)
         applies = check.resource_type in (None, self._part.type)
         when = self._outcome(check.when, check.name, check.span)
@@ -118,21 +126,38 @@ class GoalFormulas:
             conditions["when"] = (True, check.when)
         # Not satisfied is what denies; a `when` that is not satisfied leaves the check out.
         outcome = _Told(satisfied, fault, denies)
-        return Subject(both(applies, self._reach(check)), outcome, either(fault, denies), conditions)
+        return Subject(applies, self._reach(check), outcome, either(fault, denies), conditions)
 
-    def _rule(self, name: str) -> Subject:
-        if self._rules is None:
-            on = rules_on(self._policy, self._part.scope, self._part.type)
-            self._rules = [
-                (rule, self._encoder.applies(rule), self._outcome(rule.condition, rule.name, rule.span)) for rule in on
-            ]
-        index, (rule, applies, outcome) = next(
-            (number, one) for number, one in enumerate(self._rules) if one[0].name == name
-        )
-        check = next(one for one in self._policy.chain if isinstance(one, BuiltinCheck) and one.name == RESOURCE_POLICY)
+    def rule(self, name: str) -> Subject:
+        """A rule of the slice's type."""
+        index, rule = next((number, one) for number, one in enumerate(self.rules) if one.name == name)
+        applies, outcome = self._outcomes[index]
         decides = self._denies(index) if rule.effect == "deny" else self._lets_in(index)
         conditions = {} if rule.condition is None else {"when": (True, rule.condition)}
-        return Subject(both(applies, self._reach(check)), outcome, decides, conditions)
+        check = next(one for one in self._policy.chain if one.name == RESOURCE_POLICY)
+        return Subject(applies, self._reach(check), outcome, decides, conditions)
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """Those that can apply in this slice, by name."""
+        return rules_on(self._policy, self._part.scope, self._part.type)
+
+    @cached_property
+    def _outcomes(self) -> list[tuple[Truth, Outcome]]:
+        return [
+            (self._encoder.applies(rule), self._outcome(rule.condition, rule.name, rule.span)) for rule in self.rules
+        ]
+
+    @cached_property
+    def _spoken(self) -> dict[tuple[str, str], list[Truth]]:
+        """By effect and outcome: for each rule when it applies and comes to that; False for those of another effect."""
+        return {
+            (effect, goal): [
+                both(applies, _came_to(outcome, goal)) if rule.effect == effect else False
+                for rule, (applies, outcome) in zip(self.rules, self._outcomes, strict=True)
+            ]
+            for effect, goal in (("deny", "satisfied"), ("deny", "faulted"), ("allow", "satisfied"))
+        }
 
     def _reach(self, check: Check) -> Truth:
         if check.name not in self._reaches:
@@ -141,30 +166,16 @@ class GoalFormulas:
 
     def _denies(self, index: int) -> Truth:
         """A satisfied deny rule comes before all that fault; among several of a kind the first by name."""
-        outcome = self._all()[index][2]
-        satisfied = both(outcome.satisfied, no(self._some("deny", "satisfied", before=index)))
-        faults = both(
-            outcome.fault, no(self._some("deny", "satisfied")), no(self._some("deny", "faulted", before=index))
-        )
-        return either(satisfied, faults)
+        _, outcome = self._outcomes[index]
+        satisfied, faulted = self._spoken["deny", "satisfied"], self._spoken["deny", "faulted"]
+        first = no(some([*satisfied, *faulted[:index]]))
+        return either(both(outcome.satisfied, no(some(satisfied[:index]))), both(outcome.fault, first))
 
     def _lets_in(self, index: int) -> Truth:
         """An allow rule is the only one that is satisfied, and no deny rule speaks."""
-        outcome = self._all()[index][2]
-        denied = either(self._some("deny", "satisfied"), self._some("deny", "faulted"))
-        return both(outcome.satisfied, no(denied), no(self._some("allow", "satisfied", without=index)))
-
-    def _all(self) -> list[tuple[Rule, Truth, Outcome]]:
-        assert self._rules is not None
-        return self._rules
-
-    def _some(self, effect: str, goal: str, *, before: int | None = None, without: int | None = None) -> Truth:
-        rules = self._all() if before is None else self._all()[:before]
-        return some(
-            both(applies, _came_to(outcome, goal))
-            for number, (rule, applies, outcome) in enumerate(rules)
-            if rule.effect == effect and number != without
-        )
+        denied = [*self._spoken["deny", "satisfied"], *self._spoken["deny", "faulted"]]
+        allowed = self._spoken["allow", "satisfied"]
+        return both(self._outcomes[index][1].satisfied, no(some([*denied, *allowed[:index], *allowed[index + 1 :]])))
 
 
 RESOURCE_POLICY: Final = "resource_policy"

@@ -27,3 +27,9 @@ def others(policy: Policy) -> list[Slice]:
     types: list[Name] = [*sorted(declared_types(policy)), None]
     known = set(allowable(policy))
     return [one for scope in scopes for type_ in types if (one := Slice(scope, type_)) not in known]
+
+
+def reaching(policy: Policy, check: str) -> list[Slice]:
+    """The slices in which a check can be reached: beyond the check `scope` only those that it lets through."""
+    names = [one.name for one in policy.chain]
+    return allowable(policy) + (others(policy) if names.index(check) < names.index("scope") else [])

@@ -70,12 +70,16 @@ class Solver:
 
     def could(self, truth: Truth) -> bool:
         """Whether one thing more could hold; True where that cannot be told in a moment."""
+        return self.tells(truth) is not False
+
+    def tells(self, truth: Truth) -> bool | None:
+        """Whether one thing more could hold; None where that cannot be told in a moment."""
         if isinstance(truth, bool):
             return truth
         try:
             return self._check(_ONE_WISH_MS, truth)
         except Unknown:
-            return True
+            return None
 
     def _check(self, limit_ms: int, *assumed: Any) -> bool:
         if self._budget.is_spent:

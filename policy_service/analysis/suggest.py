@@ -20,7 +20,7 @@ from policy_service.analysis.encode.terms import Truth, both
 from policy_service.analysis.gaps import Gap, NewTest, Suggestions
 from policy_service.analysis.goal_formulas import RESOURCE_POLICY, GoalFormulas
 from policy_service.analysis.new_tests import Bench
-from policy_service.analysis.slices import Slice, allowable, others
+from policy_service.analysis.slices import Slice, reaching
 from policy_service.analysis.solving import Budget, Solver, Unknown, otherwise
 from policy_service.language.policy import ConditionCheck, Policy
 
@@ -66,8 +66,7 @@ class _Suggester:
         self._budget = budget
         self._advance = advance
         self._order = {gap: place for place, gap in enumerate(missing)}
-        slices = _Slices(policy)
-        self._open = {gap: _Open(gap, slices.of(gap)) for gap in missing}
+        self._open = {gap: _Open(gap, _slices(policy, gap)) for gap in missing}
         self._tests: list[NewTest] = []
 
     def all(self) -> Suggestions:
@@ -166,29 +165,14 @@ class _Suggester:
         return [text for path, text in sorted(bounds.items()) if path in paths]
 
 
-class _Slices:
-    """Where the goals of a gap could be reached."""
-
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
-        self._allowable = allowable(policy)
-        self._others = others(policy)
-        names = [check.name for check in policy.chain]
-        self._before_scope = set(names[: names.index("scope")])
-
-    def of(self, gap: Gap) -> tuple[Slice, ...]:
-        """Requests of other slices fall at the check `scope`, so they count only for what comes before it."""
-        check, type_, scopes = self._subject(gap)
-        parts = self._allowable + (self._others if check in self._before_scope else [])
-        return tuple(part for part in parts if type_ in (None, part.type) and (scopes is None or part.scope in scopes))
-
-    def _subject(self, gap: Gap) -> tuple[str, str | None, frozenset[str] | None]:
-        """The check that a gap belongs to; its type and scopes, None: all."""
-        if gap.type != CHAIN:
-            rule = next(rule for rule in self._policy.resources[gap.type].rules if rule.name == gap.rule)
-            return RESOURCE_POLICY, gap.type, rule.scopes
-        check = next(one for one in self._policy.chain if isinstance(one, ConditionCheck) and one.name == gap.rule)
-        return check.name, check.resource_type, None
+def _slices(policy: Policy, gap: Gap) -> tuple[Slice, ...]:
+    """Where the goal of a gap could be reached."""
+    if gap.type == CHAIN:
+        check = next(one for one in policy.chain if isinstance(one, ConditionCheck) and one.name == gap.rule)
+        return tuple(one for one in reaching(policy, check.name) if check.resource_type in (None, one.type))
+    rule = next(rule for rule in policy.resources[gap.type].rules if rule.name == gap.rule)
+    parts = [one for one in reaching(policy, RESOURCE_POLICY) if one.type == gap.type]
+    return tuple(one for one in parts if rule.scopes is None or one.scope in rule.scopes)
 
 
 def _impossible(one: _Open) -> str:

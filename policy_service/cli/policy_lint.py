@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from policy_service.analysis.lint.lint import Prover
 from policy_service.cli.diagnostic_formats import Format, show_formatted
 from policy_service.cli.environment import Session
 from policy_service.cli.options import AsJson, DiagnosticFormat, PolicyFolder
 from policy_service.cli.policy import chosen_folder
 from policy_service.cli.report import count, diagnostics_document, located
 from policy_service.cli.screen import Screen
+from policy_service.cli.solver import INSTALL, has_solver
 from policy_service.service.policies.policy_lint import Linted, lint_folder
 
+Timeout = Annotated[float, typer.Option("--timeout", min=0.01, metavar="SECONDS", help="Look no longer for proofs.")]
+DEFAULT_TIMEOUT_S: Final = 30.0
+_SHOWN: Final = 5
 Fix = Annotated[bool, typer.Option("--fix", help="Mend what can be mended without changing a decision.")]
 
 
@@ -21,16 +26,20 @@ def lint_policy(
     context: typer.Context,
     folder: PolicyFolder = None,
     fix: Fix = False,
+    timeout: Timeout = DEFAULT_TIMEOUT_S,
     chosen: DiagnosticFormat = Format.TEXT,
     as_json: AsJson = False,
 ) -> int:
     """Tell what is allowed in rule files and yet hardly meant.
 
+    What takes a proof is proved; what is not proved in time is told beside, and is no finding.
+
     A comment silences one finding: `# lint: off CODE reason`. Exit code 0: nothing was found, 1: something was, or the
     files have errors.
     """
     session: Session = context.obj
-    linted = lint_folder(chosen_folder(folder), mend=fix)
+    linted = lint_folder(chosen_folder(folder), mend=fix, prover=_prover(session.screen, timeout))
+    _tell_undecided(session.screen, linted, timeout)
     if as_json:
         session.screen.json(_document(linted))
     elif chosen is not Format.TEXT:
@@ -38,6 +47,25 @@ def lint_policy(
     else:
         _show(session.screen, linted)
     return 1 if linted.findings else 0
+
+
+def _prover(screen: Screen, timeout_s: float) -> Prover | None:
+    """None, and a note, where there is no solver."""
+    if not has_solver():
+        screen.note(f"rules that never decide were not looked for: that takes the Z3 solver; {INSTALL}")
+        return None
+    # The solver takes a while to import, and nothing else needs it.
+    from policy_service.analysis.rule_proofs import SolverProver  # noqa: PLC0415
+
+    return SolverProver(timeout_s, lambda total: screen.progress("proving", total))
+
+
+def _tell_undecided(screen: Screen, linted: Linted, timeout_s: float) -> None:
+    if linted.undecided:
+        names = ", ".join(f"`{name}`" for name in linted.undecided[:_SHOWN])
+        more = len(linted.undecided) - _SHOWN
+        named = f"{names} and {more} more" if more > 0 else names
+        screen.note(f"not everything could be proved in {timeout_s:g} s, of {named}; `--timeout` gives more time")
 
 
 def _show(screen: Screen, linted: Linted) -> None:
@@ -56,4 +84,10 @@ def _show(screen: Screen, linted: Linted) -> None:
 def _document(linted: Linted) -> dict[str, object]:
     found = diagnostics_document([finding.diagnostic for finding in linted.findings])
     with_fix = [{**one, "fixable": f.fix is not None} for one, f in zip(found, linted.findings, strict=True)]
-    return {"folder": str(linted.folder), "ok": not found, "mended": list(linted.mended), "findings": with_fix}
+    return {
+        "folder": str(linted.folder),
+        "ok": not found,
+        "mended": list(linted.mended),
+        "undecided": list(linted.undecided),
+        "findings": with_fix,
+    }

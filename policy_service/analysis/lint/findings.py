@@ -39,6 +39,11 @@ CODES: Final[dict[str, str]] = {
 }
 """Every code with what it is about; docs/lint.md explains each."""
 
+PROVED: Final = frozenset(
+    {"always-satisfied", "never-satisfied", "always-faulting", "unreachable-rule", "shadowed-rule"}
+)
+"""Those that take a proof: without one nobody knows whether there is such a thing."""
+
 UNSILENCEABLE: Final = frozenset({"idle-silence", "silence-without-reason", "unknown-code"})
 
 

@@ -10,7 +10,7 @@ import msgspec
 from policy_service.analysis.lint.catalogue import lint_networks, lint_roles, lint_scopes
 from policy_service.analysis.lint.conditions import lint_conditions, lint_unread, placed_conditions
 from policy_service.analysis.lint.documents import Documents
-from policy_service.analysis.lint.findings import CODES, Edit, Finding, Findings
+from policy_service.analysis.lint.findings import CODES, PROVED, Edit, Finding, Findings
 from policy_service.analysis.lint.meaning import same_meaning
 from policy_service.analysis.lint.rules import lint_checks, lint_rules
 from policy_service.analysis.lint.silence import silenced
@@ -32,19 +32,31 @@ class Proved(msgspec.Struct, frozen=True):
     place: Span
 
 
+class Proofs(msgspec.Struct, frozen=True):
+    """What came of looking for proofs.
+
+    Args:
+        undecided: names of rules and checks of which something is not known; about them nothing is found.
+    """
+
+    found: tuple[Proved, ...]
+    undecided: tuple[str, ...] = ()
+
+
 class Prover(Protocol):
     """Finds what takes a proof: rules that never decide, conditions that are always the same."""
 
-    def prove(self, policy: Policy) -> Iterable[Proved]:
-        """Everything it could prove; what it could not decide is left out."""
+    def prove(self, policy: Policy) -> Proofs:
+        """Everything it could prove, and what it could not decide."""
 
 
-def lint(files: Mapping[str, str], policy: Policy, prover: Prover | None = None) -> tuple[Finding, ...]:
+def lint(files: Mapping[str, str], policy: Policy, proofs: Proofs | None = None) -> tuple[Finding, ...]:
     """The findings that nobody silenced, in reading order.
 
     Args:
         files: the rule files, tests among them; their facts count as uses of a value.
         policy: what they mean.
+        proofs: None where nobody looked for any.
     """
     documents, found = Documents(files), Findings()
     conditions = placed_conditions(documents, policy)
@@ -55,8 +67,10 @@ def lint(files: Mapping[str, str], policy: Policy, prover: Prover | None = None)
     lint_rules(documents, policy, found)
     lint_conditions(documents, policy, conditions, found)
     lint_unread(documents, policy, conditions, found)
-    proved = [] if prover is None else [_finding(one) for one in prover.prove(policy)]
-    return tuple(sorted(silenced([*found.sorted(), *proved], files), key=lambda one: one.diagnostic.sort_key()))
+    proved = [] if proofs is None else [_finding(one) for one in proofs.found]
+    unknown = PROVED if proofs is None or proofs.undecided else frozenset[str]()
+    left = silenced([*found.sorted(), *proved], files, unknown=unknown)
+    return tuple(sorted(left, key=lambda one: one.diagnostic.sort_key()))
 
 
 def _finding(proved: Proved) -> Finding:

@@ -6,7 +6,7 @@ An entry is a line with all deeper lines under it: a name with its fields, a rul
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -28,8 +28,12 @@ class Silence(msgspec.Struct, frozen=True):
     last: int
 
 
-def silenced(found: Iterable[Finding], files: Mapping[str, str]) -> list[Finding]:
-    """The findings that nobody silenced, and those about the silencing."""
+def silenced(found: Iterable[Finding], files: Mapping[str, str], *, unknown: Collection[str] = ()) -> list[Finding]:
+    """The findings that nobody silenced, and those about the silencing.
+
+    Args:
+        unknown: codes that were not looked for to the end: a comment that silences one is not called idle.
+    """
     silences = [one for file in sorted(files) for one in silences_in(file, files[file])]
     used: set[Silence] = set()
     left = []
@@ -39,6 +43,7 @@ def silenced(found: Iterable[Finding], files: Mapping[str, str]) -> list[Finding
             left.append(finding)
         else:
             used.add(by)
+    used |= {one for one in silences if one.code in unknown}
     return [*left, *(finding for one in silences for finding in _about(one, is_used=one in used))]
 
 

@@ -14,11 +14,16 @@ from policy_service.service.policies.policy_folder import read_folder
 
 
 class Linted(msgspec.Struct, frozen=True):
-    """What was found, after `mended` files were written anew."""
+    """What was found, after `mended` files were written anew.
+
+    Args:
+        undecided: rules and checks of which the time did not tell whether there is something to be found.
+    """
 
     folder: Path
     findings: tuple[Finding, ...]
     mended: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
 
 
 def lint_folder(path: Path, *, mend: bool, prover: Prover | None = None) -> Linted:
@@ -26,6 +31,7 @@ def lint_folder(path: Path, *, mend: bool, prover: Prover | None = None) -> Lint
 
     Args:
         mend: write what can be mended first.
+        prover: None: what takes a proof is not looked for.
 
     Raises:
         PolicyErrors: they have errors: half a policy means nothing.
@@ -36,4 +42,7 @@ def lint_folder(path: Path, *, mend: bool, prover: Prover | None = None) -> Lint
     for file, text in mended.items():
         replace_file(path / file, text)
     files |= mended
-    return Linted(path, lint(files, load_policy(files), prover), tuple(sorted(mended)))
+    policy = load_policy(files)
+    proofs = None if prover is None else prover.prove(policy)
+    undecided = proofs.undecided if proofs is not None else ()
+    return Linted(path, lint(files, policy, proofs), tuple(sorted(mended)), undecided)

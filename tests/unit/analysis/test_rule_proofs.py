@@ -6,14 +6,14 @@ import pytest
 
 from policy_service.analysis.rule_proofs import SolverProver
 from policy_service.language.load import load_policy
-from tests.unit.analysis.policies import files
+from tests.unit.analysis.policies import CHAIN, files
 
 
 def said(rules: str, *, default: str = "allow") -> dict[str, str]:
     """Code by rule, as far as the message names it."""
     policy = load_policy(files(rules, default=default, attributes="env: {type: string, default: dev}, level: int"))
     names = {rule.span: rule.name for rule in policy.resources["pipeline"].rules}
-    return {names[one.place]: one.code for one in SolverProver().prove(policy)}
+    return {names[one.place]: one.code for one in SolverProver().prove(policy).found}
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,53 @@ def test_rules_that_matter_are_left_alone() -> None:
     """Two rules on different ids."""
     rules = "[{name: a, effect: deny, resources: ['etl-*']}, {name: b, effect: deny, resources: [adhoc]}]"
     assert said(rules) == {}
+
+
+CHECK = "{{check: condition, name: c, reason: no_c, {fields}}}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ("require: 'resource.type == \"pipeline\"'", "always-satisfied"),
+        ("require: 'principal.kind == \"robot\"'", "never-satisfied"),
+        ("when: 'resource.type == \"job\"', require: 'principal.kind == \"user\"'", "never-satisfied"),
+        ("require: '1 / 0 == 1'", "always-faulting"),
+        ("require: 'principal.kind == \"user\"'", None),
+        ("when: 'principal.kind == \"user\"', require: 'request.scope == \"pipelines:read\"'", None),
+        ("resource: pipeline, require: 'has(resource.attr.level) && resource.attr.level > 3'", None),
+    ],
+)
+def test_condition_checks_that_are_always_the_same(fields: str, code: str | None) -> None:
+    """They are judged as rules are, over all that they are about."""
+    chain = CHAIN.replace("{check: ip_allowlist}", f"{CHECK.format(fields=fields)}, {{check: ip_allowlist}}")
+    policy = load_policy({**files(attributes="level: int"), "chain.yaml": chain})
+    assert [one.code for one in SolverProver().prove(policy).found] == ([code] if code else [])
+
+
+def test_what_a_check_before_denies_is_unreachable() -> None:
+    """Rules behind it, and checks."""
+    never = CHECK.format(fields="require: 'principal.kind == \"robot\"'")
+    chain = CHAIN.replace("{check: resource_policy}", f"{never}, {{check: resource_policy}}")
+    policy = load_policy({**files("[{name: r, effect: deny}]"), "chain.yaml": chain})
+    assert {one.code for one in SolverProver().prove(policy).found} == {"never-satisfied", "unreachable-rule"}
+
+
+def test_a_rule_before_the_scope_check_meets_other_scopes() -> None:
+    """So what holds of the scopes on its type alone is not said of it."""
+    more = "scopes: {pipelines:run: {on: [pipeline]}, jobs:run: {on: [job]}}"
+    rules = "[{name: r, effect: deny, when: 'request.scope == \"pipelines:run\"'}]"
+    given = {**files(rules), "scopes.yaml": more, "roles.yaml": "roles: {}"}
+    assert [one.code for one in SolverProver().prove(load_policy(given)).found] == ["always-satisfied"]
+    given["chain.yaml"] = CHAIN.replace(
+        "{check: scope}, {check: rbac}, {check: resource_policy}",
+        "{check: resource_policy}, {check: scope}, {check: rbac}",
+    )
+    assert SolverProver().prove(load_policy(given)).found == ()
+
+
+def test_no_time_is_no_finding() -> None:
+    """Of what could not be told in time, the name is told and nothing else."""
+    rules = "[{name: it, effect: deny, when: 'resource.attr.level > 3 && resource.attr.level < 4'}]"
+    proofs = SolverProver(timeout_s=0.000_001).prove(load_policy(files(rules, attributes="level: int")))
+    assert (proofs.found, proofs.undecided) == ((), ("it",))

@@ -104,3 +104,48 @@ def test_good_files_are_an_empty_report(terminal: Terminal, folder: Path) -> Non
     assert terminal.run("policy", "check", folder, "--format", "github").out == ""
     assert json.loads(terminal.run("policy", "check", folder, "--format", "gitlab").out) == []
     assert terminal.run("policy", "check", folder, "--format", "sarif").json["runs"][0]["results"] == []
+
+
+HIDDEN = '    effect: deny\n    when: resource.attr.locked && principal.kind == "user"\n'
+
+
+def hide(folder: Path) -> None:
+    """A rule that the one before it, by name, makes idle."""
+    path = folder / "resources/connection.yaml"
+    path.write_text(f"{path.read_text()}\n  - name: zz-hidden\n    scopes: [connections:write]\n{HIDDEN}")
+
+
+def test_what_takes_a_proof_is_proved(terminal: Terminal, folder: Path) -> None:
+    """A rule that others hide, at its place."""
+    hide(folder)
+    printed = terminal.run("policy", "lint", folder)
+    assert printed.code == 1
+    assert f"{folder}/resources/connection.yaml:" in printed.out
+    assert "the rule `zz-hidden` changes nothing" in printed.out
+    assert "[shadowed-rule]" in printed.out
+
+
+def test_too_little_time_is_a_note_and_no_finding(terminal: Terminal, folder: Path) -> None:
+    """With the names of what is not known; a comment that silences a proof is not called idle then."""
+    hide(folder)
+    path = folder / "resources/connection.yaml"
+    silence = "  # lint: off shadowed-rule until the incident is over\n  - name: zz-hidden"
+    path.write_text(path.read_text().replace("  - name: zz-hidden", silence))
+    assert "shadowed-rule" not in terminal.run("policy", "lint", folder).out
+    printed = terminal.run("policy", "lint", folder, "--timeout", "0.01")
+    assert "not everything could be proved in 0.01 s, of `" in printed.err
+    assert "[idle-silence]" not in printed.out
+    assert "[shadowed-rule]" not in printed.out
+    document = terminal.run("policy", "lint", folder, "--timeout", "0.01", "--json").json
+    assert "zz-hidden" in document["undecided"]
+
+
+def test_without_the_solver_the_rest_is_linted(
+    terminal: Terminal, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A note says what was left out, and how to have it."""
+    monkeypatch.setattr("policy_service.cli.policy_lint.has_solver", lambda: False)
+    hide(folder)
+    printed = terminal.run("policy", "lint", folder)
+    assert "shadowed-rule" not in printed.out
+    assert "pip install policy-service[prove]" in printed.err

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 import pytest
 
 from policy_service.analysis.lint.findings import CODES
-from policy_service.analysis.lint.lint import Proved, fix, lint
+from policy_service.analysis.lint.lint import Proofs, Proved, fix, lint
 from policy_service.language.load import load_policy
 from policy_service.language.policy import Policy
 from tests.unit.language.folders import CHAIN, ROOT, shipped, small, thing
@@ -180,19 +179,34 @@ def test_mending_takes_out_what_changes_nothing() -> None:
 def test_what_a_solver_proved_stands_among_the_others() -> None:
     """And is silenced alike."""
 
-    class Solver:
-        def prove(self, policy: Policy) -> Iterable[Proved]:
-            [one] = policy.resources["thing"].rules
-            yield Proved("unreachable-rule", "no request reaches it", one.span)
-
     files = well(thing=ALLOWS + rule('key.kind == "user"'))
-    [finding] = lint(files, load_policy(files), Solver())
+    policy = load_policy(files)
+    [finding] = lint(files, policy, unreachable(policy))
     assert (finding.code, finding.diagnostic.span.line) == ("unreachable-rule", 4)
     silent = files["resources/thing.yaml"].replace(
         "  - name", "  # lint: off unreachable-rule kept for later\n  - name"
     )
     files["resources/thing.yaml"] = silent
-    assert lint(files, load_policy(files), Solver()) == ()
+    policy = load_policy(files)
+    assert lint(files, policy, unreachable(policy)) == ()
+
+
+def test_a_comment_about_a_proof_is_idle_only_where_all_was_proved() -> None:
+    """Without proofs, or with some that took too long, nobody knows."""
+    files = well(thing=ALLOWS + rule('key.kind == "user"'))
+    files["resources/thing.yaml"] = files["resources/thing.yaml"].replace(
+        "  - name", "  # lint: off shadowed-rule kept for later\n  - name"
+    )
+    policy = load_policy(files)
+    assert [one.code for one in lint(files, policy, Proofs(()))] == ["idle-silence"]
+    assert lint(files, policy, Proofs((), ("r",))) == ()
+    assert lint(files, policy) == ()
+
+
+def unreachable(policy: Policy) -> Proofs:
+    """As if a solver had found the only rule so."""
+    [one] = policy.resources["thing"].rules
+    return Proofs((Proved("unreachable-rule", "no request reaches it", one.span),))
 
 
 def test_every_code_is_documented_and_every_documented_code_exists() -> None:
