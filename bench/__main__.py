@@ -13,6 +13,7 @@ BENCHES = (
     "policy_watch",
     "policy_test",
     "decide",
+    "batch",
     "http",
     "workers",
     "revocation",

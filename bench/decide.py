@@ -140,8 +140,8 @@ def request(key: str, resource: str, source_ip: str | None) -> Request:
     return Request(Credential("verified", key, 1), "pipelines:run", ResourceRef("pipeline", resource), source_ip, {})
 
 
-def median_ns(once: Callable[[], object], seconds: float) -> float:
-    """The median over batches of 1,000 calls, for about `seconds`.
+def median_ns(once: Callable[[], object], seconds: float, calls: int = 1000) -> float:
+    """The median over batches of so many calls, for about `seconds`.
 
     In processor time of this thread: on an idle machine that is the time that passes, on a busy one it is what counts.
     """
@@ -150,9 +150,9 @@ def median_ns(once: Callable[[], object], seconds: float) -> float:
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         start = time.thread_time_ns()
-        for _ in range(1000):
+        for _ in range(calls):
             once()
-        batches.append((time.thread_time_ns() - start) / 1000)
+        batches.append((time.thread_time_ns() - start) / calls)
     return statistics.median(batches)
 
 

@@ -11,11 +11,13 @@ same (test_the_part_of_a_line_says_what_the_values_say).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
 
+from policy_service.engine.attributes import source_point
 from policy_service.engine.program import Sight
 from policy_service.engine.snapshot import Snapshot
 from policy_service.engine.views import KeyView, ResourceView
@@ -24,6 +26,7 @@ from policy_service.model.address import address_point, address_text
 from policy_service.model.canonical import canonical_text
 from policy_service.model.decision import Decision
 from policy_service.model.request import Request
+from policy_service.model.values import WRONG
 
 _NOTHING: Final[dict[str, Any]] = {}
 
@@ -94,16 +97,17 @@ def seen_part(request: Request, snapshot: Snapshot, decision: Decision, sight: S
     Args:
         sight: what this very decision was given to leave behind what it had in its hands.
 
-    Cost: about 0.4 µs where the decision is an allow, 1.3 µs where it is not.
+    Cost: about 0.4 µs where the decision is an allow, 1 µs where it is not.
     """
-    key = sight.key
+    if sight.key is None:
+        _look(sight, request, snapshot, decision)
+    key, view, point, text = sight.key, sight.view, sight.point, request.source_ip
+    address = None if text is None or point is WRONG else _canonical(text, point)
     if key is None:
-        return _part_of(seen(request, snapshot, decision), request, snapshot, decision)
-    view, text, point, listed, own = sight.view, request.source_ip, sight.point, key.workspace.allowlist, key.networks
-    if text is not None and ":" in text:
-        text = address_text(point)
+        return SeenPart(address)
+    listed, own = (None, None) if address is None else (key.workspace.allowlist, key.networks)
     return SeenPart(
-        text,
+        address,
         None if listed is None else listed.narrowest(point),
         None if view is None else view.written or _write(view, snapshot),
         None if own is None else own.narrowest(point),
@@ -115,24 +119,15 @@ def seen_part(request: Request, snapshot: Snapshot, decision: Decision, sight: S
     )
 
 
-def _part_of(known: Seen, request: Request, snapshot: Snapshot, decision: Decision) -> SeenPart:
-    """The same of values: the decision was a denial, and had not everything in its hands yet."""
-    attributes: Raw | None = None
+def _look(sight: Sight, request: Request, snapshot: Snapshot, decision: Decision) -> None:
+    """Look up what a denial had not in its hands, or did not leave behind."""
+    sight.point = source_point(request.source_ip)
     key = None if decision.key_id is None else snapshot.keys[decision.key_id]
-    if key is not None and known.attributes is not None:
-        view = key.workspace.resources[request.resource.type, request.resource.id]
-        attributes = None if view is None else view.written or _write(view, snapshot)
-    return SeenPart(
-        known.address,
-        known.allowlist_network,
-        attributes,
-        known.key_network,
-        known.key_scopes,
-        known.owner,
-        known.registered,
-        known.roles,
-        known.teams,
-    )
+    if key is None:
+        return
+    place = (request.resource.type, request.resource.id)
+    sight.key, sight.view, sight.grants = key, key.workspace.resources[place], key.grants()
+    sight.roles = sight.grants.roles_on(place)
 
 
 def _write(view: ResourceView, snapshot: Snapshot) -> Raw:
@@ -175,4 +170,8 @@ def _of_type(view: ResourceView, policy: Policy | None) -> dict[str, Any]:
 
 def _canonical(text: str, point: int) -> str:
     """The canonical text of an address. The strict spelling of an IPv4 address is the only one there is."""
-    return text if ":" not in text else address_text(point)
+    return text if ":" not in text else _v6_text(point)
+
+
+_v6_text: Final = lru_cache(maxsize=1024)(address_text)
+"""Spelling an IPv6 address takes longer than the rest together, and the same ones come again."""
