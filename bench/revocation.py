@@ -88,8 +88,8 @@ async def measure(url: str, keys: dict[str, str], workers: int, count: int) -> l
 async def _one(admins: list[Line], askers: list[Asker], key: str, number: int) -> tuple[float, float]:
     body = {"principal": {"kind": "service", "id": "ci"}, "scopes": ["pipelines:run"]}
     # Connections that are not used for five seconds are closed: all are used in each round.
-    made = [(await line.ask(post("/v1/keys", key, body)))[1] for line in admins]
-    mine = made[number % len(made)]
+    made = await asyncio.gather(*(line.ask(post("/v1/keys", key, body)) for line in admins))
+    mine, other = (made[(number + step) % len(made)][1] for step in (0, 1))
     asking = [asyncio.create_task(asker.run(mine["data"]["key"])) for asker in askers]
     await asyncio.sleep(0)  # they have begun
     await _settled(askers, lambda asker: asker.came > 0)
@@ -101,7 +101,7 @@ async def _one(admins: list[Line], askers: list[Asker], key: str, number: int) -
     for asker in askers:
         asker.is_asking = False
     await asyncio.gather(*asking)
-    await _strictly(askers, made[(number + 1) % len(made)], admin, key)
+    await _strictly(askers, other, admin, key)
     lags = [(asker.sent - answered, asker.came - answered) for asker in askers]
     return max(0.0, *(sent for sent, _ in lags)) * 1e3, max(0.0, *(came for _, came in lags)) * 1e3
 

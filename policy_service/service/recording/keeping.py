@@ -62,7 +62,9 @@ class Keeping:
             due = [part for part in parts if (shard != live.shard or part < live) and self._is_due(part)]
             if due and not is_stopping():
                 with self._held(shard, live) as is_ours:
-                    self._tidy_shard(shard, due if is_ours else [], is_stopping)
+                    # Another worker may have taken care of it between the look and the lock.
+                    still = [part for part in due if self._is_due(part)] if is_ours else []
+                    self._tidy_shard(shard, still, is_stopping)
 
     @contextmanager
     def _held(self, shard: str, live: Segment) -> Iterator[bool]:

@@ -153,6 +153,8 @@ class Ledger:
         if fact is None:
             _drop_empty(shard, parts)
             return
+        if fact.closed_at is not None:
+            return  # another worker closed it between our look and our lock
         recovered = recover(self._plan.folder, shard)
         _tell(recovered)
         notary = self._notary(shard)

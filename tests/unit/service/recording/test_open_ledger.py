@@ -24,6 +24,7 @@ from policy_service.model.facts import LedgerShard
 from policy_service.service.clock import elapsed_s
 from policy_service.service.following.replica import Replica
 from policy_service.service.recording.checkpoint_health import CheckpointHealth
+from policy_service.service.recording.keeping import Keeping
 from policy_service.service.recording.open_ledger import Ledger, LedgerPlan
 from policy_service.service.recording.recorder import Recorder
 from policy_service.service.recording.shards import Shards
@@ -310,6 +311,67 @@ def test_a_shard_that_a_living_process_holds_is_left_to_it(home: Home) -> None:
     with home.open():
         assert [fact.closed_at for fact in home.shards()] == [None, None]
     held.release(is_done=False)
+
+
+def just_before(act: Callable[[], object], patch: pytest.MonkeyPatch) -> None:
+    """Before the next lock is taken, another process does this."""
+    real, acts = ShardLock.take, [act]
+
+    def take(folder: Path, shard: str) -> ShardLock | None:
+        if acts:
+            acts.pop()()
+        return real(folder, shard)
+
+    patch.setattr(ShardLock, "take", take)
+
+
+def test_a_shard_that_another_worker_closed_meanwhile_is_closed_once(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several workers start at once, and each looks after the shards of the dead."""
+    shard = home.crash(*LINES)
+    mine = home.ledger()
+    home.start_anew()
+    others = home.ledger()
+    just_before(others.close_abandoned, monkeypatch)
+    signed: list[bytes] = []
+    real = ShardLock.release
+    monkeypatch.setattr(
+        ShardLock,
+        "release",
+        lambda lock, **how: (signed.append(checkpoint_path(home.folder, shard).read_bytes()), real(lock, **how)),
+    )
+    mine.close_abandoned()
+    assert len(signed) == 2
+    assert signed[0] == signed[1]
+    closed = [change for change in home.house.store.changes if change.action == "ledger_shard.close"]
+    assert [change.subject for change in closed] == [shard]
+    assert home.health.warning() is None
+
+
+def test_what_another_worker_tidied_meanwhile_is_let_be(
+    home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Sealed once, removed once, told of once; and no trouble is logged."""
+    with home.open() as shard:
+        for _ in range(5):
+            home.write()
+    house = home.house
+    shards = Shards(house.store, house.clock, house.ids, OPERATOR)
+    mine, others = (
+        Keeping(home.folder, shards, home.key_path, house.clock, home.health, retention_days=30) for _ in range(2)
+    )
+    live = Segment(home.folder, "20990101T000000-AAAAAAAA", 1)
+    parts = [Segment(home.folder, shard, number) for number in (1, 2, 3)]
+    for days in (0, 31):
+        house.clock.advance(days * 86_400)
+        with monkeypatch.context() as patch:
+            just_before(lambda: others.tidy(live), patch)
+            mine.tidy(live)
+        assert [(part.plain.exists(), part.packed.exists()) for part in parts] == [(False, days == 0)] * 3
+    told = [change for change in house.store.changes if change.action == "ledger_shard.expire"]
+    assert len(told) == 1
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("harm", ["alter", "drop", "empty", "remove"])
