@@ -17,6 +17,7 @@ BENCHES = (
     "http",
     "workers",
     "revocation",
+    "ledger_latency",
     "policy_live",
     "policy_activation",
     "store",
