@@ -16,7 +16,7 @@ Source: docs/decisions/0015-facts-in-a-file.md.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from struct import Struct
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeAlias, TypeVar
 
@@ -25,14 +25,15 @@ import msgspec
 from policy_service.engine.base_rows import (
     FORMS,
     LAYOUT,
-    MEMBERS,
     OF_TEAM,
-    OF_USER,
+    STANDING,
+    UserRow,
     Words,
     identity,
     read_identity,
     read_key,
     read_texts,
+    read_user_row,
 )
 from policy_service.engine.fold import Verifiers
 from policy_service.model.errors import StoreError
@@ -49,6 +50,7 @@ T = TypeVar("T")
 MAGIC: Final = b"facts 1\n"
 FRAME: Final = Struct("<IIH")
 """Before each row: length of its content, CRC-32 of name and content, length of its name."""
+NO_USER: Final = UserRow(None, (), ())
 PLACE: Final = Struct("<Q")
 PLACE_BITS: Final = 40
 PLACES: Final = (1 << PLACE_BITS) - 1
@@ -143,39 +145,51 @@ class FactBase:
             return found[0] if found else None
         if entity == Membership.entity:
             workspace, team, user = key
-            is_there = team in self.teams_of(workspace, user)
+            is_there = team in self.standing_of(workspace, user).teams
             return Membership(workspace=workspace, team=team, user=user) if is_there else None
         form = FORMS.get(entity)
         row = None if form is None else self._row(identity(entity, key))
-        return None if form is None or row is None else _read(form.read, row, key)
+        return None if form is None or row is None else read(form.read, row, key)
 
     def api_key(self, key_id: str) -> tuple[ApiKey, Verifiers] | None:
         """One key by its public id, and the verifiers of its secrets."""
-        row = self._row(identity(ApiKey.entity, (key_id,)))
-        return None if row is None else _read(read_key, row, key_id, self._words)
+        row = self.key_row(key_id)
+        return None if row is None else read(read_key, row, key_id, self._words)
 
-    def teams_of(self, workspace: str, user: str) -> tuple[str, ...]:
-        """The teams that a user is a direct member of."""
-        return self._names(MEMBERS, workspace, user)
+    def key_row(self, key_id: str) -> bytes | None:
+        """The row of a key, packed; the words that it is to be read with are in `contents`."""
+        return self._row(identity(ApiKey.entity, (key_id,)))
 
-    def bindings_of_user(self, workspace: str, user: str) -> Iterator[RoleBinding]:
-        """The bindings that name a user."""
-        return self._bindings(OF_USER, workspace, user)
+    def standing_of(self, workspace: str, user: str) -> UserRow:
+        """What a user's grants rest on."""
+        row = self._row(identity(STANDING, (workspace, user)))
+        return NO_USER if row is None else read(read_user_row, row)
 
     def bindings_of_team(self, workspace: str, team: str) -> Iterator[RoleBinding]:
         """The bindings that name a team."""
-        return self._bindings(OF_TEAM, workspace, team)
+        row = self._row(identity(OF_TEAM, (workspace, team)))
+        return self.bindings(workspace, () if row is None else read(read_texts, row))
+
+    def bindings(self, workspace: str, ids: Iterable[str]) -> Iterator[RoleBinding]:
+        """The bindings with these ids, which rows of this base name."""
+        for binding_id in ids:
+            binding = self.fact(RoleBinding.entity, (workspace, binding_id))
+            if not isinstance(binding, RoleBinding):
+                raise damaged()
+            yield binding
 
     def facts(self, entity: str) -> Iterator[Fact]:
         """Every fact of one entity."""
-        for name, row in self.rows(MEMBERS if entity == Membership.entity else entity):
+        for name, row in self.rows(STANDING if entity == Membership.entity else entity):
             _, key = read_identity(name)
             if entity == ApiKey.entity:
-                yield _read(read_key, row, key[0], self._words)[0]
+                yield read(read_key, row, key[0], self._words)[0]
             elif entity == Membership.entity:
-                yield from (Membership(workspace=key[0], team=team, user=key[1]) for team in _read(read_texts, row))
+                yield from (
+                    Membership(workspace=key[0], team=team, user=key[1]) for team in read(read_user_row, row).teams
+                )
             else:
-                yield _read(FORMS[entity].read, row, key)
+                yield read(FORMS[entity].read, row, key)
 
     def rows(self, table: str) -> Iterator[tuple[bytes, bytes]]:
         """Name and content of every row of a table."""
@@ -184,21 +198,6 @@ class FactBase:
         while place < end:
             name, row, place = self._at(place)
             yield name, row
-
-    def names(self, table: str, key: Key) -> tuple[str, ...]:
-        """The names in a row of an index; none where there is no such row."""
-        row = self._row(identity(table, key))
-        return () if row is None else _read(read_texts, row)
-
-    def _names(self, table: str, workspace: str, name: str) -> tuple[str, ...]:
-        return self.names(table, (workspace, name))
-
-    def _bindings(self, table: str, workspace: str, subject: str) -> Iterator[RoleBinding]:
-        for binding_id in self._names(table, workspace, subject):
-            binding = self.fact(RoleBinding.entity, (workspace, binding_id))
-            if not isinstance(binding, RoleBinding):
-                raise damaged()
-            yield binding
 
     def _row(self, name: bytes) -> bytes | None:
         """The content of the row with this name. Cost: about 1 µs."""
@@ -244,7 +243,7 @@ def _contents(body: Body) -> Contents:
     return contents
 
 
-def _read(reader: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> T:
+def read(reader: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> T:
     """What a reader makes of a row."""
     try:
         return reader(*arguments, **more)

@@ -20,12 +20,11 @@ from policy_service.model.facts import ENTITIES, AllowlistEntry, ApiKey, Fact, K
 T = TypeVar("T")
 V = TypeVar("V")
 
-MEMBERS: Final = "teams_of_user"
-"""Of a user: the teams. These rows are the memberships: no other row tells them."""
-OF_USER: Final = "bindings_of_user"
+STANDING: Final = "standing_of_user"
+"""Of a user: all that decisions ask, in one row (`UserRow`). These rows are the memberships: no others tell them."""
 OF_TEAM: Final = "bindings_of_team"
-"""Of a user or team: the ids of the bindings that name it."""
-TABLES: Final = (*ENTITIES, MEMBERS, OF_USER, OF_TEAM)
+"""Of a team: the ids of the bindings that name it."""
+TABLES: Final = (*ENTITIES, STANDING, OF_TEAM)
 """What there are rows of; a row's tag is a place in this list."""
 TAGS: Final[Mapping[str, int]] = {name: tag for tag, name in enumerate(TABLES)}
 
@@ -61,6 +60,20 @@ class KeyRow(msgspec.Struct, frozen=True, array_like=True):
     revoke_reason: str | None
     cidrs: int | tuple[str, ...]
     labels: int | dict[str, str]
+
+
+class UserRow(msgspec.Struct, frozen=True, array_like=True):
+    """What a user's grants rest on.
+
+    Args:
+        suspended: None where there is no such user.
+        teams: of which it is a direct member.
+        bindings: ids of those that name it.
+    """
+
+    suspended: bool | None
+    teams: tuple[str, ...]
+    bindings: tuple[str, ...]
 
 
 class Words(msgspec.Struct, array_like=True):
@@ -139,7 +152,13 @@ def key_row(fact: ApiKey, verifiers: Verifiers, words: WordMaker) -> bytes:
     return _ENCODE(row)
 
 
-_KEY_ROW: Final = msgspec.msgpack.Decoder(KeyRow)
+read_key_row: Final = msgspec.msgpack.Decoder(KeyRow).decode
+read_user_row: Final = msgspec.msgpack.Decoder(UserRow).decode
+
+
+def write_user_row(row: UserRow) -> bytes:
+    """The row as it stands in a base."""
+    return _ENCODE(row)
 
 
 def read_key(row: bytes, key_id: str, words: Words) -> tuple[ApiKey, Verifiers]:
@@ -150,7 +169,7 @@ def read_key(row: bytes, key_id: str, words: Words) -> tuple[ApiKey, Verifiers]:
     Raises:
         msgspec.MsgspecError, IndexError: this is no such row.
     """
-    found = _KEY_ROW.decode(row)
+    found = read_key_row(row)
     created_at, texts, lists = found.created_at, words.texts, words.lists
     workspace, scopes, cidrs, labels = found.workspace, found.scopes, found.cidrs, found.labels
     slots = tuple(
@@ -235,7 +254,15 @@ def read_identity(name: bytes) -> tuple[str, Key]:
 
 def _layout() -> str:
     """A name for the form of all rows: a base whose facts had other fields is not read, but made anew."""
-    structs: list[type[msgspec.Struct]] = [*ENTITIES.values(), AllowlistEntry, SecretSlot, SlotRow, KeyRow, Words]
+    structs: list[type[msgspec.Struct]] = [
+        *ENTITIES.values(),
+        AllowlistEntry,
+        SecretSlot,
+        SlotRow,
+        KeyRow,
+        UserRow,
+        Words,
+    ]
     told = [[one.__name__, *(f"{field.name}: {field.type}" for field in fields(one))] for one in structs]
     return sha256_hex(canonical_text([list(TABLES), told]))
 

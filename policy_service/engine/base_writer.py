@@ -15,6 +15,7 @@ import msgspec
 from policy_service.engine.base import (
     FRAME,
     MAGIC,
+    NO_USER,
     PLACE,
     PLACE_BITS,
     PLACES,
@@ -25,15 +26,15 @@ from policy_service.engine.base import (
 from policy_service.engine.base_rows import (
     FORMS,
     LAYOUT,
-    MEMBERS,
     OF_TEAM,
-    OF_USER,
+    STANDING,
     TABLES,
     WordMaker,
     Words,
     identity,
     key_row,
     write_texts,
+    write_user_row,
 )
 from policy_service.engine.fact_table import FactTable
 from policy_service.model.errors import StoreError
@@ -115,8 +116,11 @@ class _Writing:
         if table == ApiKey.entity:
             for key_id, found in facts.changed_keys():
                 yield identity(table, (key_id,)), None if found is None else key_row(*found, self._words)
-        elif table in (MEMBERS, OF_USER, OF_TEAM):
-            for place, names in facts.changed_names(table):
+        elif table == STANDING:
+            for place, row in facts.changed_standings():
+                yield identity(table, place), None if row == NO_USER else write_user_row(row)
+        elif table == OF_TEAM:
+            for place, names in facts.changed_bindings():
                 yield identity(table, place), write_texts(names) if names else None
         else:
             form = FORMS[table]

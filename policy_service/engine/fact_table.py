@@ -7,14 +7,14 @@ looked up in the base. Nothing is copied from the base but what a change touches
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Never, cast
 
-from policy_service.engine.base import FactBase
-from policy_service.engine.base_rows import MEMBERS, OF_TEAM, OF_USER
+from policy_service.engine.base import NO_USER, FactBase
+from policy_service.engine.base_rows import UserRow
 from policy_service.engine.fold import Step, Verifiers
 from policy_service.model.errors import StoreError
-from policy_service.model.facts import ENTITIES, ApiKey, Fact, Key, Membership, RoleBinding
+from policy_service.model.facts import ENTITIES, ApiKey, Fact, Key, Membership, RoleBinding, User
 
 _NO_VERIFIERS: Final[Verifiers] = {}
 _STEP: Final = 256
@@ -98,19 +98,34 @@ class FactTable:
             # The same key made again starts with nothing, also where the base has secrets of it.
             self._verifiers[key_id] = _NO_VERIFIERS
 
-    def teams_of(self, workspace: str, user: str) -> Collection[str]:
-        """The teams that a user is a direct member of."""
-        changed = self._members.get((workspace, user))
-        if changed is not None or self.base is None:
-            return changed or ()
-        return self.base.teams_of(workspace, user)
+    def key_row(self, key_id: str) -> bytes | None:
+        """The row of a key that is in the base as it is now; None where it is not, or has changed."""
+        if self.base is None or (key_id,) in self._changed[ApiKey.entity] or key_id in self._verifiers:
+            return None
+        return self.base.key_row(key_id)
+
+    def standing_of(self, workspace: str, user: str) -> UserRow:
+        """What a user's grants rest on."""
+        place = (workspace, user)
+        base, changed = self.base, self._changed[User.entity]
+        if base is not None and place not in changed and place not in self._members and place not in self._of_user:
+            return base.standing_of(workspace, user)
+        there = NO_USER if base is None else base.standing_of(workspace, user)
+        fact = changed.get(place)
+        suspended = there.suspended if place not in changed else fact.suspended if isinstance(fact, User) else None
+        members, bindings = self._members.get(place), self._of_user.get(place)
+        return UserRow(
+            suspended,
+            there.teams if members is None else tuple(sorted(members)),
+            there.bindings if bindings is None else tuple(sorted(bindings)),
+        )
 
     def bindings_of_user(self, workspace: str, user: str) -> Iterable[RoleBinding]:
         """The bindings that name a user."""
         changed = self._of_user.get((workspace, user))
         if changed is not None or self.base is None:
             return changed.values() if changed else ()
-        return self.base.bindings_of_user(workspace, user)
+        return self.base.bindings(workspace, self.base.standing_of(workspace, user).bindings)
 
     def bindings_of_team(self, workspace: str, team: str) -> Iterable[RoleBinding]:
         """The bindings that name a team."""
@@ -135,7 +150,7 @@ class FactTable:
         place = (fact.workspace, fact.user)
         teams = self._members.get(place)
         if teams is None:
-            teams = self._members[place] = set(self.teams_of(*place))
+            teams = self._members[place] = set(self.standing_of(*place).teams)
         if is_there:
             teams.add(fact.team)
         else:
@@ -183,11 +198,11 @@ class FactTable:
         """The facts of one entity that a next base must write anew; None for those that are gone."""
         return self._changed.get(entity, {})
 
-    def changed_names(self, index: str) -> Iterator[tuple[Key, tuple[str, ...]]]:
-        """The rows of an index that a next base must write anew."""
-        tables: Mapping[str, Mapping[Place, Iterable[str]]] = {
-            MEMBERS: self._members,
-            OF_USER: self._of_user,
-            OF_TEAM: self._of_team,
-        }
-        return ((place, tuple(sorted(names))) for place, names in tables[index].items())
+    def changed_standings(self) -> Iterator[tuple[Place, UserRow]]:
+        """The standing of every user that a next base must write anew."""
+        users = ((workspace, user) for workspace, user in self._changed[User.entity])
+        return ((place, self.standing_of(*place)) for place in {*users, *self._members, *self._of_user})
+
+    def changed_bindings(self) -> Iterator[tuple[Place, tuple[str, ...]]]:
+        """The ids of the bindings of every team that a next base must write anew."""
+        return ((place, tuple(sorted(bindings))) for place, bindings in self._of_team.items())

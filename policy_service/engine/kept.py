@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
-KEPT: Final = 16_384
-"""How many views and grants a snapshot over a base keeps: some 20 MB. Under Zipf's law those are asked for most."""
+KEPT: Final = 32_768
+"""How many views and grants a snapshot over a base keeps: some 16 MB. By Zipf's law that is most of what is asked for."""
 
 
 class Room:

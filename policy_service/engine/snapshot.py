@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from policy_service.engine.base import FactBase
+from policy_service.engine.base_rows import KeyRow
 from policy_service.engine.base_writer import write_base
 from policy_service.engine.closures import Closures
 from policy_service.engine.fact_table import FactTable
@@ -18,7 +19,7 @@ from policy_service.engine.fold import DecodedChange, Step, Verifiers, decode, d
 from policy_service.engine.kept import KEPT, Kept, Room
 from policy_service.engine.ports import ProgramSource
 from policy_service.engine.program import Program
-from policy_service.engine.views import WORKSPACE_FACTS, KeyView, WorkspaceView
+from policy_service.engine.views import WORKSPACE_FACTS, Ends, KeyView, WorkspaceView
 from policy_service.model.changes import GENESIS_HASH, Change
 from policy_service.model.errors import StoreError
 from policy_service.model.facts import ActiveBundle, ApiKey, Fact, Key
@@ -48,6 +49,7 @@ class Snapshot:
 
     __slots__ = (
         "_closures",
+        "_ends",
         "_facts",
         "_program",
         "_programs",
@@ -65,6 +67,7 @@ class Snapshot:
         self._facts = FactTable(base)
         self._room = Room(None if base is None else kept)
         self._workspaces: dict[str, WorkspaceView] = {}
+        self._ends = Ends()
         self._closures = Closures(None)
         self.keys: Kept[str, KeyView] = Kept(self._key_view, self._room)
         self.revision = 0 if base is None else base.revision
@@ -179,7 +182,14 @@ class Snapshot:
         self.keys.clear()
         self._room.empty()
 
+    def ends(self, row: KeyRow) -> dict[int | None, int]:
+        """When each secret of a key has ended; for views."""
+        return self._ends.of(row)
+
     def _key_view(self, key_id: str) -> KeyView | None:
+        packed = self._facts.key_row(key_id)
+        if packed is not None and self._facts.base is not None:
+            return KeyView.of_row(key_id, packed, self._facts.base.contents.words, self)
         found = self._facts.api_key(key_id)
         if found is None:
             return None

@@ -7,10 +7,12 @@ is first needed and forgotten when another bundle becomes active.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from msgspec import Raw
 
+from policy_service.engine.base import read
+from policy_service.engine.base_rows import KeyRow, UserRow, Words, read_key, read_key_row
 from policy_service.engine.closures import Closures
 from policy_service.engine.fact_table import FactTable
 from policy_service.engine.fold import Verifiers
@@ -23,28 +25,29 @@ from policy_service.model.values import ABSENT
 FOREVER: Final = 1 << 100
 """Later than every instant, in nanoseconds."""
 _NO_VERIFIERS: Final[Verifiers] = {}
+_SHARED: Final = 64
 
 
 class KeyView:
     """An API key, resolved.
 
+    Over a base it keeps the key's row and not its fact: that is asked for when a secret is first checked or a denial is
+    explained, and takes five times the memory.
+
     Attributes:
-        identity: the last four fields of a Decision: key id, principal kind and id, workspace.
         starts: valid from here on; -FOREVER where the key names no limit.
         slots: slot number → the instant at which that secret has ended, by itself, with its key, or (-FOREVER) by
             revocation. None stands for a key that was named without showing a secret.
         networks: the key's own CIDRs; None when it has none.
         closure: its scopes and all they imply; None until first needed under the active policy.
-        verifiers: of its secrets by slot number; empty where the change feed came without them.
     """
 
     __slots__ = (
+        "_known",
         "closure",
         "created_at",
         "expires_at",
-        "fact",
         "id",
-        "identity",
         "is_user",
         "kind",
         "labels",
@@ -53,21 +56,18 @@ class KeyView:
         "scopes",
         "slots",
         "starts",
-        "verifiers",
         "workspace",
         "workspace_id",
     )
 
     def __init__(self, fact: ApiKey, workspace: WorkspaceView, verifiers: Verifiers = _NO_VERIFIERS) -> None:
-        self.fact = fact
-        self.verifiers = verifiers
+        self._known: tuple[ApiKey, Verifiers] | tuple[bytes, Words] = (fact, verifiers)
         self.workspace = workspace
         self.id = fact.id
         self.kind = fact.principal_kind
         self.is_user = fact.principal_kind == "user"
         self.principal_id = fact.principal_id
         self.workspace_id = fact.workspace
-        self.identity = (fact.id, fact.principal_kind, fact.principal_id, fact.workspace)
         self.scopes = fact.scopes
         self.labels = fact.labels
         self.created_at = fact.created_at
@@ -77,6 +77,54 @@ class KeyView:
         self.networks = Intervals.of_cidrs(fact.cidrs) if fact.cidrs else None
         self.closure: frozenset[str] | None = None
 
+    @classmethod
+    def of_row(cls, key_id: str, packed: bytes, words: Words, shared: SharedViews) -> KeyView:
+        """The view of a key as a base has it: the same, in a third of the time and of the memory.
+
+        INVARIANT: it is equal to the view of the fact in the row (test_base: a view of a row).
+        """
+        row, texts = read(read_key_row, packed), words.texts
+        workspace, scopes, labels, cidrs = row.workspace, row.scopes, row.labels, row.cidrs
+        view = cls.__new__(cls)
+        view._known = (packed, words)
+        view.id = key_id
+        view.is_user = row.is_user
+        view.kind = "user" if row.is_user else "service"
+        view.principal_id = row.principal
+        view.workspace_id = name = texts[workspace] if isinstance(workspace, int) else workspace
+        view.workspace = shared.workspace(name)
+        view.scopes = words.lists[scopes] if isinstance(scopes, int) else scopes
+        view.labels = words.maps[labels] if isinstance(labels, int) else labels
+        view.created_at = row.created_at
+        view.expires_at = ABSENT if row.expires_at is None else row.expires_at
+        view.starts = -FOREVER if row.not_before is None else row.not_before
+        view.slots = shared.ends(row)
+        networks = words.lists[cidrs] if isinstance(cidrs, int) else cidrs
+        view.networks = Intervals.of_cidrs(networks) if networks else None
+        view.closure = None
+        return view
+
+    def _unpacked(self) -> tuple[ApiKey, Verifiers]:
+        known = self._known
+        if isinstance(known[0], bytes):
+            return read(read_key, known[0], self.id, known[1])
+        return known
+
+    @property
+    def fact(self) -> ApiKey:
+        """The key itself. Cost: 3 µs over a base."""
+        return self._unpacked()[0]
+
+    @property
+    def verifiers(self) -> Verifiers:
+        """Of its secrets by slot number; empty where the change feed came without them. Cost: 3 µs over a base."""
+        return self._unpacked()[1]
+
+    @property
+    def identity(self) -> tuple[str, str, str, str]:
+        """The last four fields of a Decision: key id, principal kind and id, workspace."""
+        return self.id, self.kind, self.principal_id, self.workspace_id
+
     def grants(self) -> Grants:
         """What the key's user has now; NOBODY for a service key."""
         if not self.is_user:
@@ -84,7 +132,15 @@ class KeyView:
         return self.workspace.grants.get(self.principal_id) or self.workspace.grants_of(self.principal_id)
 
 
-def _ends(key: ApiKey) -> dict[int | None, int]:
+class SharedViews(Protocol):
+    """What many views have together."""
+
+    def workspace(self, workspace_id: str, /) -> WorkspaceView: ...
+
+    def ends(self, row: KeyRow, /) -> dict[int | None, int]: ...
+
+
+def _ends(key: ApiKey | KeyRow) -> dict[int | None, int]:
     """When each secret of a key has ended."""
     end = FOREVER if key.expires_at is None else key.expires_at
     if key.revoked_at is not None:
@@ -93,6 +149,27 @@ def _ends(key: ApiKey) -> dict[int | None, int]:
     for slot in key.slots:
         ends[slot.number] = end if slot.expires_at is None else min(end, slot.expires_at)
     return ends
+
+
+class Ends:
+    """The `slots` of keys of one secret that nothing has ended: nearly all of them, and one object for all alike."""
+
+    __slots__ = ("_by_number",)
+
+    def __init__(self) -> None:
+        self._by_number: dict[int, dict[int | None, int]] = {}
+
+    def of(self, row: KeyRow) -> dict[int | None, int]:
+        """When each secret of a key has ended; not to be changed."""
+        if len(row.slots) != 1 or row.expires_at is not None or row.revoked_at is not None:
+            return _ends(row)
+        slot = row.slots[0]
+        if slot.expires_at is not None or slot.number > _SHARED:
+            return _ends(row)
+        ends = self._by_number.get(slot.number)
+        if ends is None:
+            ends = self._by_number[slot.number] = _ends(row)
+        return ends
 
 
 class ResourceView:
@@ -137,7 +214,7 @@ class WorkspaceView:
     INVARIANT: never differs from a view made anew from the same facts (test_snapshot: incremental fold).
     """
 
-    __slots__ = ("_closures", "_facts", "_name", "_room", "_teams", "allowlist", "grants", "resources")
+    __slots__ = ("_alike", "_closures", "_facts", "_name", "_room", "_teams", "allowlist", "grants", "resources")
 
     def __init__(self, name: str, facts: FactTable, closures: Closures, room: Room) -> None:
         self._name = name
@@ -147,12 +224,14 @@ class WorkspaceView:
         self._teams: Kept[str, TeamView] = Kept(self._team_view, room)
         self.resources: Kept[ResourceKey, ResourceView] = Kept(self._resource_view, room)
         self.grants: dict[str, Grants] = {}
+        self._alike: dict[tuple[bool, tuple[str, ...]], Grants] = {}
         self.allowlist = self._made_allowlist()
 
     def use(self, closures: Closures) -> None:
         """Another policy is active: forget what depended on the last one."""
         self._closures = closures
         self.grants.clear()
+        self._alike.clear()
         for resource in self.resources.values():
             if resource is not None:
                 resource.forget()
@@ -186,26 +265,39 @@ class WorkspaceView:
 
     def grants_under(self, user_id: str, closures: Closures) -> Grants:
         """What a user would have now under the policy of `closures`. Nothing is kept."""
-        user = self._facts.fact(User.entity, (self._name, user_id))
-        if not isinstance(user, User):
+        row = self._facts.standing_of(self._name, user_id)
+        if row.suspended is None:
             return NOBODY
-        teams = with_ancestors(self._facts.teams_of(self._name, user_id), self._parent)
+        if row.bindings or closures is not self._closures:
+            return self._made_grants(user_id, row, closures)
+        # Users of the same teams, without bindings of their own, have the same: one object for all of them.
+        name = (row.suspended, row.teams)
+        grants = self._alike.get(name)
+        if grants is None:
+            grants = self._alike[name] = self._made_grants(user_id, row, closures)
+            self._room.entered(self._alike, name)
+        return grants
+
+    def _made_grants(self, user_id: str, row: UserRow, closures: Closures) -> Grants:
+        teams = with_ancestors(row.teams, self._parent)
         return grants_from(
-            suspended=user.suspended,
+            suspended=bool(row.suspended),
             teams=teams,
-            bindings=self._bindings(user_id, teams),
+            bindings=self._bindings(user_id, teams, row),
             closures=closures,
         )
 
     def bindings_of(self, user_id: str) -> list[RoleBinding]:
         """The bindings that reach a user, direct and by team, sorted by id. For explanations."""
-        if self._facts.fact(User.entity, (self._name, user_id)) is None:
+        row = self._facts.standing_of(self._name, user_id)
+        if row.suspended is None:
             return []
-        teams = with_ancestors(self._facts.teams_of(self._name, user_id), self._parent)
-        return sorted(self._bindings(user_id, teams), key=lambda binding: binding.id)
+        teams = with_ancestors(row.teams, self._parent)
+        return sorted(self._bindings(user_id, teams, row), key=lambda binding: binding.id)
 
-    def _bindings(self, user_id: str, teams: frozenset[str]) -> Iterator[RoleBinding]:
-        yield from self._facts.bindings_of_user(self._name, user_id)
+    def _bindings(self, user_id: str, teams: frozenset[str], row: UserRow) -> Iterator[RoleBinding]:
+        if row.bindings:
+            yield from self._facts.bindings_of_user(self._name, user_id)
         for team in teams:
             view = self._teams[team]
             if view is not None:
@@ -218,6 +310,7 @@ class WorkspaceView:
     def _forget_teams(self) -> None:
         self._teams.clear()
         self.grants.clear()
+        self._alike.clear()
 
     def _forget_bindings(self, facts: Iterable[Fact | None]) -> None:
         for binding in facts:

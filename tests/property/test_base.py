@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from policy_service.engine.base import FactBase
 from policy_service.engine.decide import decide
 from policy_service.engine.snapshot import Snapshot
+from policy_service.engine.views import KeyView
 from policy_service.model.canonical import canonical_text
 from policy_service.model.changes import Change, ChangeDraft, Effect
 from policy_service.model.errors import StoreError
@@ -131,6 +132,16 @@ def feed_of(batches: list[tuple[list[Effect], dict[str, dict[int, bytes]]]]) -> 
     return changes
 
 
+def view_of(snapshot: Snapshot, key_id: str) -> object:
+    """All that a view of a key tells."""
+    view = snapshot.keys[key_id]
+    if view is None:
+        return None
+    names = [name for name in KeyView.__slots__ if name not in ("_known", "workspace", "networks", "closure")]
+    told = {name: getattr(view, name) for name in [*names, "fact", "verifiers", "identity"]}
+    return told, view.networks is None, view.workspace is snapshot.workspace(view.workspace_id)
+
+
 def known(snapshot: Snapshot) -> list[object]:
     """All that a snapshot can be asked for."""
     workspaces = [snapshot.workspace(name) for name in ("acme", "beta")]
@@ -139,6 +150,7 @@ def known(snapshot: Snapshot) -> list[object]:
         sorted(map(repr, snapshot.facts())),
         [sorted(map(repr, snapshot.facts(entity))) for entity in ENTITIES],
         [(snapshot.api_key(key), dict(snapshot.verifiers(key))) for key in "abcx"],
+        [view_of(snapshot, key) for key in "abcx"],
         [workspace.bindings_of(user) for workspace in workspaces for user in "abc"],
         [workspace.allowlist is None for workspace in workspaces],
         [workspace.resources[("pipeline", name)] is None for workspace in workspaces for name in "abc"],
