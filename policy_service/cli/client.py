@@ -6,14 +6,16 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, urlsplit
-
-import httpx
 
 from policy_service.cli.environment import AsgiApp, Session
 from policy_service.model.errors import RequestError, StoreError, UsageError
 from policy_service.settings import load_settings
+
+if TYPE_CHECKING:
+    # Imported by the functions that ask: a server loads this module too, and never asks anybody.
+    import httpx
 
 _TIMEOUT_S: Final = 30.0
 _PAGE: Final = 1000
@@ -148,6 +150,8 @@ def _remote(session: Session, url: str) -> AbstractContextManager[Transport]:
 def _remote_exchange(url: str, key: str) -> Iterator[Transport]:
     if not key.isascii() or not key.isprintable():
         raise UsageError("malformed_key", "POLICY_SERVICE_KEY does not hold a key: it has characters no key has")
+    import httpx  # noqa: PLC0415 - see above
+
     with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=_TIMEOUT_S) as client:
 
         def exchange(method: str, path: str, params: Mapping[str, str], body: Any) -> httpx.Response:
@@ -173,6 +177,8 @@ def _local(session: Session, data_dir: Path | None) -> Iterator[Transport]:
 
 
 async def _in_process(app: AsgiApp, method: str, path: str, params: Mapping[str, str], body: Any) -> httpx.Response:
+    import httpx  # noqa: PLC0415 - see above
+
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         return await client.request(method, path, params=params, json=body)

@@ -14,7 +14,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 KEPT: Final = 32_768
-"""How many views and grants a snapshot over a base keeps: some 16 MB. By Zipf's law that is most of what is asked for."""
+"""How many views and grants a snapshot over a base keeps: some 16 MB. By Zipf's law most questions are about these."""
 
 
 class Room:

@@ -30,8 +30,6 @@ from policy_service.engine.snapshot import Snapshot
 from policy_service.model.errors import StoreError
 
 FOLDER: Final = "snapshot"
-KEPT_FILES: Final = 2
-"""The newest, and the one before it in case that it goes bad."""
 TAIL_BYTES: Final = 256
 _NAME: Final = re.compile(r"([0-9]{12,20})\.facts", re.ASCII)
 _PIECE: Final = 1 << 20
@@ -92,14 +90,17 @@ class SnapshotFiles:
         return None
 
     def write(self, snapshot: Snapshot) -> Path:
-        """Write the snapshot's facts as the newest file, whole or not at all; old files are removed.
+        """Write the snapshot's facts as a file, whole or not at all, and remove others.
+
+        Only the one that the snapshot began with stays, in case that the new one goes bad. Not the newest by number:
+        those of another version, or of a database that was set back, may be ahead of all that are of use.
 
         Raises:
             OSError: it cannot be written. StoreError: `snapshot_unwritable`.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._remove_abandoned()
-        path = self._folder / f"{snapshot.revision:012d}.facts"
+        path = self._path(snapshot.revision)
         making = self._folder / f"{snapshot.revision:012d}.{secrets.token_hex(4)}.making"
         try:
             with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -108,9 +109,14 @@ class SnapshotFiles:
             _sync_folder(self._folder)
         finally:
             making.unlink(missing_ok=True)
-        for _, old in self._files()[KEPT_FILES:]:
-            old.unlink(missing_ok=True)
+        stay = {path, self._path(0 if snapshot.base is None else snapshot.base.revision)}
+        for _, other in self._files():
+            if other not in stay and other.is_file():
+                other.unlink(missing_ok=True)
         return path
+
+    def _path(self, revision: int) -> Path:
+        return self._folder / f"{revision:012d}.facts"
 
     def _files(self) -> list[tuple[int, Path]]:
         """The files by revision, the newest first."""

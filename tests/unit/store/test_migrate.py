@@ -22,7 +22,7 @@ from sqlalchemy import Engine, create_engine, inspect, make_url
 from policy_service.model.errors import StoreError
 from policy_service.store import Store, migrate
 from policy_service.store.engines import create_file, for_writing, make_engine, parse_url, place_of
-from policy_service.store.migrate import migrations_folder
+from policy_service.store.migrate import HEAD, migrations_folder
 from policy_service.store.tables import Base
 from tests.databases import postgres_database, rows_of, run_sql
 from tests.unit.store.drafts import DEMO, NOW, draft, put
@@ -154,6 +154,11 @@ def test_sqlite_is_set_up_to_be_durable(sqlite_url: str) -> None:
         "trusted_schema": 0,
         "busy_timeout": 5000,
     }
+
+
+def test_the_last_migration_is_the_one_that_is_asked_for() -> None:
+    """It is written down, so that no server needs Alembic to look it up."""
+    assert ScriptDirectory(str(migrations_folder())).get_current_head() == HEAD
 
 
 def test_a_database_that_was_never_migrated_is_behind(empty_database_url: str) -> None:

@@ -72,6 +72,19 @@ def test_the_newest_two_files_are_kept(house: House, files: SnapshotFiles, tmp_p
     assert files.newest(hash_at(house.store), after=heads[1]) is None
 
 
+def test_files_that_are_ahead_and_not_fit_make_room(house: House, files: SnapshotFiles, tmp_path: Path) -> None:
+    """Those of another version, or of a database that was set back: the numbers of the new ones are lower."""
+    folder = tmp_path / "snapshot"
+    folder.mkdir(mode=0o700)
+    for revision in (800, 900):
+        (folder / f"{revision:012d}.facts").write_bytes(b"of another version")
+    assert make_snapshot(house.store, files, spill=2).revision == house.store.head()
+    base = files.newest(hash_at(house.store))
+    assert base is not None
+    assert base.revision == house.store.head()
+    assert not {"000000000800.facts", "000000000900.facts"} & set(os.listdir(folder))
+
+
 def test_a_flipped_byte_anywhere_is_noticed(
     house: House, files: SnapshotFiles, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
