@@ -17,13 +17,13 @@ Results = Mapping[str, Mapping[str, Any]]
 """By section: `at`, `commit`, `effort`, `machine`, `data`."""
 _MISSING: Final = "not measured"
 _ELSEWHERE: Final = (
-    ("two workers", "CPU a decision ≤ 1.15 × one worker's", "not built yet", "-"),
+    ("two workers", "CPU a decision ≤ 1.15 × one worker's", "not by this command", "`python -m bench.workers`"),
     ("cold start at 1,000,000 keys", "≤ 5 s", "not by this command", "`python -m bench.import_keys 1000000 hashed`"),
     (
         "revoked → denied",
         "p99 ≤ 20 ms on SQLite, ≤ 10 ms on PostgreSQL",
         "not by this command",
-        "`python -m bench.admin`",
+        "`python -m bench.revocation`",
     ),
     (
         "activation at 10,000 rules",

@@ -21,8 +21,8 @@ from sqlalchemy import URL, Connection, text
 from policy_service.store.engines import LOCK_TIMEOUT_S, is_sqlite, parse_url, postgres_arguments
 
 CHANNEL: Final = "policy_service_changes"
-ASK_S: Final = 0.01
-"""Pause between two questions to SQLite. Most of their cost is the waking: some 40 µs, 0.4 % of a core."""
+ASK_S: Final = 0.02
+"""Pause between two questions to SQLite. Most of their cost is the waking: some 40 µs, 0.2 % of a core."""
 RETRY_S: Final = 1.0
 """Pause before a connection that was lost is made anew."""
 

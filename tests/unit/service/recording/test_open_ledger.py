@@ -333,7 +333,12 @@ def test_a_shard_that_another_worker_closed_meanwhile_is_closed_once(
     mine = home.ledger()
     home.start_anew()
     others = home.ledger()
-    just_before(others.close_abandoned, monkeypatch)
+
+    def meanwhile() -> None:
+        others.close_abandoned()
+        home.house.clock.advance(5)
+
+    just_before(meanwhile, monkeypatch)
     signed: list[bytes] = []
     real = ShardLock.release
     monkeypatch.setattr(
