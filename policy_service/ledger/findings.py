@@ -18,6 +18,7 @@
 | `shard_missing`, `shard_foreign` | the facts know a shard whose files are not here; files of one they do not know |
 | `shards_rewritten` | the facts know other shards than when a checkpoint was signed |
 | `change_altered`, `chain_differs` | the feed of changes is broken; it is not the one that a checkpoint vouches for |
+| `facts_rewritten` | a row of the facts' tables is not what the changes made it |
 | `bundle_missing`, `bundle_altered` | a published bundle is gone, or has another digest |
 | `torn_line`, `tail_uncovered`, `shard_unclosed` | no failure: a crash, or a server that is running |
 | `hashes_missing`, `records_expired`, `facts_unchecked` | no failure: what could not be looked at |
@@ -54,6 +55,7 @@ REMEDIES: Final[dict[str, str]] = {
     "shard_foreign": "take its files out of the folder; they are verified with their own data directory",
     "change_altered": "restore the store from a backup, and compare",
     "chain_differs": "restore the store from a backup of that time, and compare",
+    "facts_rewritten": "restore the store from a backup; decisions follow the changes, and were not misled",
     "shards_rewritten": "restore the store from a backup of that time, and compare",
     "bundle_missing": "restore the store from a backup: its decisions cannot be replayed without it",
     "bundle_altered": "restore the store from a backup: its decisions cannot be replayed without it",

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from policy_service.engine.link import compile_policy
 from policy_service.engine.program import Program
 from policy_service.model.changes import Change
 from policy_service.model.errors import StoreError
+from policy_service.model.facts import Fact, Key
 from policy_service.service.policies.bundles import CACHED, load_bundle
 from policy_service.service.policies.cache import Cache
 from policy_service.service.ports import FactStore
 
+F = TypeVar("F", bound=Fact)
+PAGE: Final = 1000
+"""Facts read at a time."""
 BATCH: Final = 100
 """Changes read at a time: one that imports keys has hundreds of effects."""
 
@@ -53,6 +57,20 @@ class StoreArchive:
     def bundle_files(self, digest: str) -> Mapping[str, str] | None:
         """As Archive says."""
         return self._store.read(lambda reader: reader.bundle_files(digest))
+
+    def head_now(self) -> int:
+        """The store's last revision as of now."""
+        return self._store.head()
+
+    def facts(self, entity: type[F]) -> Iterator[F]:
+        """All facts of one kind as of now, a page at a time, in the order of their keys."""
+        after = None
+        while page := self._page(entity, after):
+            yield from page
+            after = page[-1].key()
+
+    def _page(self, entity: type[F], after: Key | None) -> list[F]:
+        return self._store.read(lambda reader: reader.find(entity, after=after, limit=PAGE))
 
 
 class ArchivedPrograms:

@@ -15,7 +15,8 @@ from policy_service.ledger.shard_facts import ShardFacts
 from policy_service.ledger.verify import Progress, Verified, gather, verify
 from policy_service.model.canonical import canonical_text, sha256_hex
 from policy_service.model.errors import PolicyErrors, StoreError
-from policy_service.service.auditing.archive import Archive
+from policy_service.service.auditing.archive import Archive, StoreArchive
+from policy_service.service.auditing.tables import Folded
 
 
 def audit(
@@ -39,9 +40,12 @@ def audit(
     evidence = gather(folder, verifiers, kept)
     if archive is None:
         return verify(evidence, None, progress=progress)
-    facts = ShardFacts(archive.changes(), evidence.revisions())
+    folded = Folded()
+    facts = ShardFacts(folded.through(archive.changes()), evidence.revisions())
     verified = verify(evidence, facts, progress=progress)
-    findings = in_order([*verified.findings, *wrong_bundles(facts.bundles, archive)])
+    # Where the changes break off, what they come to is not known; a pack has no tables.
+    tables = folded.differences(archive) if isinstance(archive, StoreArchive) and not facts.findings else []
+    findings = in_order([*verified.findings, *wrong_bundles(facts.bundles, archive), *tables])
     return msgspec.structs.replace(verified, findings=tuple(findings), bundles=len(facts.bundles))
 
 
