@@ -10,6 +10,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from policy_service.api.app import create_app
+from policy_service.api.entrance import EntranceSettings
 from policy_service.api.lane import LaneProtocol, State, lane_protocol
 from policy_service.api.wire import BoundedProtocol, bounded_protocol
 from policy_service.service.recording.recorder import Recorder
@@ -80,12 +81,12 @@ def names(length: int) -> str:
 class Lanes:
     """One application on a furnished house, its two ways, and all they leave behind."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: EntranceSettings | None = None) -> None:
         self.log = MemoryLog()
         self.house = House(recorder=Recorder("os", self.log)).furnish()
         self.keys = self._keys()
         self.house.replica.catch_up()
-        self.app = create_app(services_of(self.house), make_name=names)
+        self.app = create_app(services_of(self.house), settings=settings, make_name=names)
         self.site = self.app.state.site
         self.config = uvicorn.Config(self.app, ws="none", lifespan="off", log_config=None, access_log=False)
         self.config.load()

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from policy_service.api.entrance import EntranceSettings
 from policy_service.api.lane import FREE, LaneProtocol, State, lane_protocol
 from policy_service.api.plain_heads import MOST_HEADS, PlainHeads, read_plain_head
+from policy_service.model.address import Network, parse_network
 from policy_service.model.errors import StoreError
 from tests.fakes import MemoryLog
 from tests.lanes import Lanes, Wire, asked
@@ -382,6 +384,51 @@ def test_an_answer_for_nobody_is_counted_and_not_sent(lanes: Lanes) -> None:
         while not lanes.counted().get('policy_service_decide_seconds_count{route="decide"}'):
             await asyncio.sleep(0.01)
         assert wire.transport.written == b""
+
+    run(scenario)
+
+
+def test_callers_behind_a_trusted_proxy_are_where_it_says() -> None:
+    """Each by itself, on one connection; as on the route. The pass of one is not another's."""
+    network = parse_network("192.0.2.0/24")
+    assert isinstance(network, Network)
+    proxied = Lanes(EntranceSettings(trusted_proxies=(network,)))
+    near, far = "X-Forwarded-For: 198.51.100.7", "X-Forwarded-For: 203.0.113.9"
+    keys = ("elsewhere", "elsewhere", "tenant", "elsewhere", "operator")
+    requests = [
+        asked(BODY, key=proxied.keys[key], headers=headers)
+        for key in keys
+        for headers in ((near,), (far,), (), (near, far), ("Accept: */*",))
+    ]
+
+    async def scenario() -> None:
+        told = []
+        for way in (proxied.route, proxied.lane):
+            proxied.fresh()
+            wire = proxied.connect(way)
+            await wire.deliver(requests + requests[::-1])
+            told.append(wire.transport.written)
+        assert told[0] == told[1]
+        assert told[0].count(b"HTTP/1.1 403 ") == 2 * 3 * 4
+        assert told[0].count(b"HTTP/1.1 200 ") == 2 * (3 + 10)
+
+    run(scenario)
+
+
+def test_an_answer_that_cannot_be_sent_ends_its_connection_and_no_other(
+    lanes: Lanes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Others of the same group get theirs; the one is not left waiting for ever."""
+
+    async def scenario() -> None:
+        broken, sound = lanes.connect(lanes.lane), lanes.connect(lanes.lane)
+        broken.transport.write = lambda _: 1 / 0  # type: ignore[method-assign, return-value]  # a fault is caused
+        for wire in (broken, sound):
+            wire.protocol.data_received(plain(lanes))
+        await sound.settle()
+        assert broken.transport.is_closed
+        assert sound.transport.written.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert "an answer could not be sent" in caplog.text
 
     run(scenario)
 
