@@ -253,6 +253,10 @@ class ShardCheck:
         elif judged.end is not None and lines.finished > judged.end:
             told = f"{lines.finished - judged.end} lines stand behind the signed end of this segment"
             self._found("record_inserted", told, segment, judged.end)
+        elif self._is_closed and lines.finished > self.covered - self.size:
+            first = max(self.covered - self.size, 0)
+            told = f"{lines.finished - first} lines stand behind the end of a shard that was closed"
+            self._found("record_inserted", told, segment, first)
         elif lines.rest:
             self._torn(segment, judged, is_last)
         self._tell_of_hashes(segment, judged)

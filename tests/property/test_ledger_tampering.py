@@ -342,3 +342,21 @@ def test_altered_hashes_alone_are_told_apart(house: LedgerHouse, data: st.DataOb
         segment.hashes.write_bytes(content)
         errors = [one for one in copy.verify().findings if one.severity == "error"]
         assert [(one.code, one.file) for one in errors] == [("hashes_altered", segment.hashes.name)]
+
+
+@EXAMPLES
+@given(data=st.data())
+def test_records_behind_the_end_of_a_closed_shard_are_named(house: LedgerHouse, data: st.DataObject) -> None:
+    """In segments of their own, which no hash and no checkpoint is of: the change that closed the shard says enough."""
+    with copies(house) as folder:
+        copy = Copy(house, Path(folder))
+        last = contents(copy.folder)[copy.first][-1]
+        lines = lines_of(last)
+        fresh = [line.replace(b'"id":"D', b'"id":"E') for line in lines]
+        segment = last.next()
+        for _ in range(data.draw(st.integers(1, 2), "segments")):
+            segment.plain.write_bytes(b"".join(line + b"\n" for line in fresh[: data.draw(st.integers(1, len(lines)))]))
+            segment = segment.next()
+        verified = copy.verify()
+        refuted(verified, last.next(), 0)
+        assert next(one.code for one in verified.findings if one.severity == "error") == "record_inserted"

@@ -42,6 +42,7 @@ class Folded:
     def __init__(self) -> None:
         self.revision = 0
         self._facts: dict[int, int] = {}
+        self._unsealed: list[int] = []
 
     def through(self, changes: Iterator[Change]) -> Iterator[Change]:
         """The same changes, folded as they pass. What is wrong with one is for whoever takes them to find."""
@@ -54,11 +55,14 @@ class Folded:
                     self._facts.pop(name, None)
                 else:
                     self._facts[name] = _fingerprint(msgspec.convert(effect.after, ENTITIES[effect.entity]))
+            if change.sealed is None and change.sealed_sha256 is not None:
+                self._unsealed.append(change.revision)
             self.revision = change.revision
 
     def differences(self, tables: Tables) -> list[Finding]:
         """The rows that no change made, and how many are missing. Not to be asked after changes that broke off."""
         found = [one for entity in ENTITIES.values() for one in self._rewritten(tables, entity)]
+        found += [_unsealed(revision) for revision in self._unsealed[:MAX_TOLD]]
         if self._facts:
             told = f"{len(self._facts)} facts that the changes made are not in their tables"
             found.append(finding("facts_rewritten", told, file="tables"))
@@ -81,6 +85,12 @@ class Folded:
 
     def _is_as_made(self, fact: Fact) -> bool:
         return self._facts.pop(_name(fact.entity, fact.key()), None) == _fingerprint(fact)
+
+
+def _unsealed(revision: int) -> Finding:
+    """Its hash commits to the part and not to its being there, so that a pack can go without."""
+    told = f"the sealed part of change {revision} is gone: the secrets that it tells of no longer work"
+    return finding("change_altered", told, file="changes", line=revision)
 
 
 def _name(entity: str, key: Key) -> int:

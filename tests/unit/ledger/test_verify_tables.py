@@ -69,6 +69,14 @@ def test_a_row_that_was_rewritten_is_named(original: LedgerHouse, tmp_path: Path
     assert any(told in one.message for one in errors), errors
 
 
+def test_a_sealed_part_that_is_gone_is_named(original: LedgerHouse, tmp_path: Path) -> None:
+    """A pack goes without, a store does not: no key would work any more."""
+    statement = "UPDATE changes SET sealed = NULL WHERE sealed IS NOT NULL"
+    errors = tampered(original, tmp_path / "data", statement)
+    assert {one.code for one in errors} == {"change_altered"}
+    assert "the sealed part of change" in errors[0].message
+
+
 def test_of_many_rewritten_rows_some_are_named_and_all_are_counted() -> None:
     """There may be a million."""
     rows = [User(workspace="acme", id=f"user-{number}", name="n") for number in range(MAX_TOLD + 7)]
