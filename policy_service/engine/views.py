@@ -104,7 +104,8 @@ class KeyView:
         view.closure = None
         return view
 
-    def _unpacked(self) -> tuple[ApiKey, Verifiers]:
+    def unpacked(self) -> tuple[ApiKey, Verifiers]:
+        """`fact` and `verifiers`, for the price of one of them."""
         known = self._known
         if isinstance(known[0], bytes):
             return read(read_key, known[0], self.id, known[1])
@@ -113,12 +114,12 @@ class KeyView:
     @property
     def fact(self) -> ApiKey:
         """The key itself. Cost: 3 µs over a base."""
-        return self._unpacked()[0]
+        return self.unpacked()[0]
 
     @property
     def verifiers(self) -> Verifiers:
         """Of its secrets by slot number; empty where the change feed came without them. Cost: 3 µs over a base."""
-        return self._unpacked()[1]
+        return self.unpacked()[1]
 
     @property
     def identity(self) -> tuple[str, str, str, str]:

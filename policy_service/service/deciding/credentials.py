@@ -19,6 +19,7 @@ from typing import Final
 
 import msgspec
 
+from policy_service.engine.fold import Verifiers
 from policy_service.engine.snapshot import Snapshot
 from policy_service.model.api_key import MAX_LENGTH, parse_api_key
 from policy_service.model.errors import StoreError
@@ -122,19 +123,18 @@ class Credentials:
         parts = parse_api_key(text)
         if parts is None:
             return MALFORMED
-        key = snapshot.api_key(parts.id)
-        if key is None:
+        view = snapshot.keys[parts.id]
+        if view is None:
             hmac.compare_digest(self._peppers.verifier(self._peppers.current, text), _DUMMY)
             return UNKNOWN
-        credential = self._verify(key, text, snapshot)
+        key, verifiers = view.unpacked()
+        credential = self._verify(key, verifiers, text)
         slot = credential.slot
         if slot is not None:
-            verifier = snapshot.verifiers(key.id)[slot]
-            self._remember(mark, _Verified(credential, key.id, slot, verifier, snapshot.revision))
+            self._remember(mark, _Verified(credential, key.id, slot, verifiers[slot], snapshot.revision))
         return credential
 
-    def _verify(self, key: ApiKey, text: str, snapshot: Snapshot) -> Credential:
-        verifiers = snapshot.verifiers(key.id)
+    def _verify(self, key: ApiKey, verifiers: Verifiers, text: str) -> Credential:
         found: int | None = None
         missing: str | None = None
         for slot in key.slots:
