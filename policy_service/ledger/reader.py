@@ -12,6 +12,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
@@ -23,8 +24,8 @@ from policy_service.ledger.layout import FOLDER, Segment, contents, is_shard_id
 from policy_service.ledger.record import DecisionRecord
 from policy_service.model.errors import StoreError, UsageError
 
-BLOCK: Final = 1 << 18
-"""Bytes read at once: what a processor keeps near it."""
+BLOCK: Final = 1 << 16
+"""Bytes read at once: what a processor keeps near it, with what is made of them."""
 MAX_LINE: Final = 1 << 20
 """Of a longer line only so much is kept: it is no record, whatever it is."""
 
@@ -42,23 +43,39 @@ class Source(msgspec.Struct, frozen=True, order=True):
     path: Path
 
 
-class Block(NamedTuple):
+class Block:
     """Lines that stand together.
 
     Args:
         offset: of the first of them in the (uncompressed) file.
-        text: all of them, with line feeds between; lines: one by one.
+        text: all of them, with line feeds between.
+        is_empty: there are none; else an empty text is one empty line.
         rest: the beginning of a line that the file ends with, in its last block.
         trouble: why there is no more to be read, though there should be.
         position: how far the file itself is read, in bytes.
     """
 
-    offset: int
-    text: bytes
-    lines: list[bytes]
-    rest: bytes = b""
-    trouble: str | None = None
-    position: int = 0
+    def __init__(
+        self,
+        offset: int,
+        text: bytes,
+        *,
+        is_empty: bool = False,
+        rest: bytes = b"",
+        trouble: str | None = None,
+        position: int = 0,
+    ) -> None:
+        self.offset = offset
+        self.text = text
+        self.count = 0 if is_empty else text.count(b"\n") + 1
+        self.rest = rest
+        self.trouble = trouble
+        self.position = position
+
+    @cached_property
+    def lines(self) -> list[bytes]:
+        """The lines one by one, taken apart when they are first asked for."""
+        return self.text.split(b"\n") if self.count else []
 
 
 class Line(NamedTuple):
@@ -128,14 +145,14 @@ def blocks(path: Path, start: int = 0) -> Iterator[Block]:
             if feed and dropped:
                 # A line that was cut stands alone: where the next one begins is known only here.
                 cut, feed, text = text.partition(b"\n")
-                yield Block(offset, cut, [cut], position=raw.tell())
+                yield Block(offset, cut, position=raw.tell())
                 offset, dropped = offset + len(cut) + 1 + dropped, 0
             if feed:
-                yield Block(offset, text, text.split(b"\n"), position=raw.tell())
+                yield Block(offset, text, position=raw.tell())
                 offset += len(text) + 1
             excess = max(len(rest) - MAX_LINE, 0)
             rest, dropped = rest[: MAX_LINE + 1] if excess else rest, dropped + max(excess - 1, 0)
-        yield Block(offset, b"", [], rest, trouble, raw.tell())
+        yield Block(offset, b"", is_empty=True, rest=rest, trouble=trouble, position=raw.tell())
 
 
 def _skip(stream: IO[bytes], count: int) -> None:

@@ -24,7 +24,7 @@ from policy_service.service.auditing.archive import Archive, ArchivedPrograms
 from policy_service.service.auditing.history import History
 from policy_service.service.auditing.hypotheses import Edit, Edited, WithPolicy
 from policy_service.service.auditing.record_order import Compared, Group, RecordOrder
-from policy_service.service.auditing.rederive import Derivation, Rederiver
+from policy_service.service.auditing.rederive import Rederiver, Verdict
 from policy_service.service.auditing.replay import NOT_DECODED, ReplayOptions, facts_missing, without_garbage_collection
 
 Flip = Literal["allow-to-deny", "deny-to-allow", "reason-only"]
@@ -150,7 +150,8 @@ class _Foresight:
 
     def _supposed(self) -> History:
         """The past under the scenario, at its beginning."""
-        return History(self._archive, self._programs, Edited(self._scenario.edits, self._scenario.policy))
+        supposed = Edited(self._scenario.edits, self._scenario.policy)
+        return History(self._archive, self._programs, supposed, self._rederiver.upset)
 
     def _go_to_now(self) -> None:
         self._history.finish()
@@ -183,7 +184,7 @@ class _Foresight:
             self._left_out["facts_differ"] += 1
             return
         try:
-            known = self._rederiver.derive(bytes(line.request), int(line.at))
+            known = self._rederiver.derive(line.request, int(line.at)).verdict
         except NOT_DECODED:
             self._left_out["malformed_line"] += 1
             return
@@ -238,7 +239,7 @@ def _explained(
             continue
 
 
-def flip_of(line: Compared, known: Derivation) -> Flip | None:
+def flip_of(line: Compared, known: Verdict) -> Flip | None:
     """What would have been another answer; None where it would have been the same for the same reason."""
     decision, reason, check, rule = known.told[:4]
     if line.decision != decision:
@@ -256,7 +257,7 @@ class _Flips:
         self._groups: Counter[FlipKind] = Counter()
         self._scopes: dict[FlipKind, set[str]] = {}
 
-    def add(self, flip: Flip, line: Compared, known: Derivation, text: bytes) -> None:
+    def add(self, flip: Flip, line: Compared, known: Verdict, text: bytes) -> None:
         """Count one."""
         self.counts[flip] += 1
         kind = _kind(flip, line, known)
@@ -276,7 +277,7 @@ class _Flips:
         )
 
 
-def _kind(flip: Flip, line: Compared, known: Derivation) -> FlipKind:
+def _kind(flip: Flip, line: Compared, known: Verdict) -> FlipKind:
     """The rule that denies is the recorded one only where the answer would be an allow."""
     _, reason, _, rule = (None, line.reason, None, line.rule) if flip == "deny-to-allow" else known.told[:4]
     principal = _principal(line)

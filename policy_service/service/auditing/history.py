@@ -6,7 +6,7 @@ hash of each change as it is in the archive.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -33,6 +33,7 @@ class History:
     Args:
         programs: of the bundles that are, or in a hypothesis would be, active.
         hypothesis: None: the past as it was.
+        told: of the effects of each change that the snapshot has taken.
 
     Attributes:
         snapshot: the facts at `revision`; as they would have been, where there is a hypothesis.
@@ -43,9 +44,16 @@ class History:
     before it (test_history: the fold).
     """
 
-    def __init__(self, archive: Archive, programs: ProgramSource, hypothesis: Hypothesis | None = None) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        programs: ProgramSource,
+        hypothesis: Hypothesis | None = None,
+        told: Callable[[Sequence[Effect]], object] = lambda _effects: None,
+    ) -> None:
         self._changes: Iterator[Change] = archive.changes()
         self._hypothesis = hypothesis
+        self._told = told
         self.snapshot = Snapshot(programs)
         self.revision = 0
         self.chain = GENESIS_HASH
@@ -79,11 +87,12 @@ class History:
         return True
 
     def _take(self, change: Change) -> None:
-        if self._hypothesis is None:
-            self.snapshot.apply(change)
-        else:
+        taken = change
+        if self._hypothesis is not None:
             verify(change, after_revision=self.revision, after_hash=self.chain)
-            self.snapshot.apply(self._edited(change, self._hypothesis))
+            taken = self._edited(change, self._hypothesis)
+        self.snapshot.apply(taken)
+        self._told(taken.effects)
         self.revision, self.chain = change.revision, change.hash
 
     def _edited(self, change: Change, hypothesis: Hypothesis) -> Change:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import IO, Final, Literal, NamedTuple
+from typing import IO, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -26,35 +26,87 @@ from policy_service.ledger.record import SCHEMA
 RUN_BYTES: Final = 64 << 20
 """Of lines out of order, in memory at once."""
 _BATCH: Final = 1024
+_ABSENT: Final = msgspec.Raw(b"")
 _COST_A_LINE: Final = 120
 """Bytes that a line takes in memory besides its own."""
 
 
-class Compared(msgspec.Struct, gc=False):
-    """The members of a record that a replay derives again, and what it derives them from."""
+class HasLines(Protocol):
+    """A block, or some of its lines."""
 
-    v: int
+    @property
+    def lines(self) -> list[bytes]:
+        """Their texts."""
+        ...
+
+
+class Texts(NamedTuple):
+    """Lines that were chosen."""
+
+    lines: list[bytes]
+
+
+class Asked(msgspec.Struct, gc=False, kw_only=True):
+    """A recorded request in its two halves: the credential, and all else. Members in the order of the line."""
+
+    context: msgspec.Raw = _ABSENT
+    credential: msgspec.Raw
+    resource: msgspec.Raw
+    scope: msgspec.Raw
+    source_ip: msgspec.Raw = _ABSENT
+
+    def halves(self) -> tuple[bytes, bytes]:
+        """The credential, and the rest: values of JSON one behind the other, which no others give.
+
+        To join is the quickest way from a Raw to its bytes.
+        """
+        return b"".join((self.credential,)), b"".join((self.resource, self.scope, self.context, self.source_ip))
+
+    def whole(self) -> bytes:
+        """The request, in some spelling."""
+        members = zip(self.__struct_fields__, msgspec.structs.astuple(self), strict=True)
+        return b"{%b}" % b",".join(b'"%b":%b' % (name.encode(), value) for name, value in members if bytes(value))
+
+
+class Compared(msgspec.Struct, gc=False, kw_only=True):
+    """The members of a record that a replay derives again, and what it derives them from.
+
+    They stand here as they stand in a line: so each is found at the first look.
+    """
+
     at: str
-    semantics: int
-    workspace: str
-    request: msgspec.Raw
-    facts: msgspec.Raw
-    decision: str
-    reason: str
-    revision: int
-    chain: str
     bundle: str
-    principal: msgspec.Raw = msgspec.Raw(b"")
+    chain: str
     check: str | None = None
+    decision: str
+    facts: msgspec.Raw
+    principal: msgspec.Raw = _ABSENT
+    reason: str
+    request: Asked
+    revision: int
     rule: str | None = None
+    semantics: int
+    v: int
+    workspace: str
 
 
 class Group(NamedTuple):
-    """Lines of one revision that stand together: what is compared of each, and its text."""
+    """Lines of one revision that stand together.
+
+    Args:
+        lines: what is compared of each.
+        all_texts: has their texts, from `start` on: taken apart only where they are asked for.
+    """
 
     revision: int
     lines: Sequence[Compared]
-    texts: Sequence[bytes]
+    all_texts: HasLines
+    start: int = 0
+
+    @property
+    def texts(self) -> Sequence[bytes]:
+        """The text of each line."""
+        return self.all_texts.lines[self.start : self.start + len(self.lines)]
 
 
 class Unread(NamedTuple):
@@ -130,33 +182,32 @@ class RecordOrder:
                         last = group.revision
                         yield group
 
-    def _records(self, source: Source) -> Iterator[tuple[list[Compared], list[bytes]]]:
+    def _records(self, source: Source) -> Iterator[tuple[list[Compared], HasLines]]:
         """The records of a file, block by block."""
         before = position = 0
         for block in blocks(source.path):
             yield self._decoded(source.path, before, block)
-            before += len(block.lines)
+            before += block.count
             self._progress(block.position - position)
             position = block.position
             self._tell_end(source.path, before, block)
 
-    def _decoded(self, path: Path, before: int, block: Block) -> tuple[list[Compared], list[bytes]]:
-        texts = block.lines
+    def _decoded(self, path: Path, before: int, block: Block) -> tuple[list[Compared], HasLines]:
         if self._wanted is not None:
-            return self._one_by_one(path, before, texts, self._wanted)
+            return self._one_by_one(path, before, block.lines, self._wanted)
         try:
             lines = _DECODER.decode_lines(block.text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             lines = []
         # As many as there are lines, or some line is none that can be decoded: an empty one, or one with a tail.
-        if len(lines) == len(texts) and all(line.v == SCHEMA for line in lines):
-            return lines, texts
-        return self._one_by_one(path, before, texts, lambda _text: True)
+        if len(lines) == block.count and all(line.v == SCHEMA for line in lines):
+            return lines, block
+        return self._one_by_one(path, before, block.lines, lambda _text: True)
 
     def _one_by_one(
         self, path: Path, before: int, texts: list[bytes], wanted: LineFilter
-    ) -> tuple[list[Compared], list[bytes]]:
-        lines, kept = [], []
+    ) -> tuple[list[Compared], HasLines]:
+        lines, kept = [], list[bytes]()
         for number, text in enumerate(texts, start=before + 1):
             line = _line(text)
             if line is None or line.v != SCHEMA:
@@ -164,7 +215,7 @@ class RecordOrder:
             elif wanted(text):
                 lines.append(line)
                 kept.append(text)
-        return lines, kept
+        return lines, Texts(kept)
 
     def _tell_bad(self, path: Path, number: int, text: bytes) -> None:
         found = decode_record(text, is_checked=False)
@@ -218,10 +269,10 @@ def _groups_of(run: IO[bytes]) -> Iterator[Group]:
     """What was written of a run, again."""
     with run:
         while texts := [text[:-1] for text in islice(run, _BATCH)]:
-            yield from grouped(_DECODER.decode_lines(b"\n".join(texts)), texts)
+            yield from grouped(_DECODER.decode_lines(b"\n".join(texts)), Texts(texts))
 
 
-def grouped(lines: list[Compared], texts: list[bytes]) -> Iterator[Group]:
+def grouped(lines: list[Compared], texts: HasLines) -> Iterator[Group]:
     """Neighbours of one revision together. Cost: next to nothing where they are in order."""
     revisions = [line.revision for line in lines]
     is_sorted = revisions == sorted(revisions)
@@ -229,7 +280,7 @@ def grouped(lines: list[Compared], texts: list[bytes]) -> Iterator[Group]:
     while start < len(lines):
         revision = revisions[start]
         end = bisect_right(revisions, revision, start) if is_sorted else start + 1
-        yield Group(revision, lines[start:end], texts[start:end])
+        yield Group(revision, lines[start:end], texts, start)
         start = end
 
 

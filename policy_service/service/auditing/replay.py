@@ -18,21 +18,22 @@ import msgspec
 
 from policy_service.ledger.codec import BadLine, decode_record
 from policy_service.ledger.reader import Source
-from policy_service.ledger.record import DecisionRecord, RecordedFacts, differences, is_of_this_engine
+from policy_service.ledger.record import DecisionRecord, RecordedFacts, differences, is_of_this_engine, replayed_request
 from policy_service.model.decision import Decision
 from policy_service.model.errors import StoreError
 from policy_service.service.auditing.archive import Archive, ArchivedPrograms
 from policy_service.service.auditing.history import History
-from policy_service.service.auditing.record_order import RUN_BYTES, Group, LineFilter, RecordOrder
-from policy_service.service.auditing.rederive import KEPT, Derivation, Rederiver
+from policy_service.service.auditing.record_order import RUN_BYTES, Compared, Group, LineFilter, RecordOrder
+from policy_service.service.auditing.rederive import KEPT, Rederiver, Told
 from policy_service.service.auditing.replay_report import SHOWN, Code, Difference, Finding, ReplayReport, Tally, pairs
-from policy_service.service.recording.record_lines import recorded_facts
 
 _PLAIN: Final = ("reason", "check", "rule", "revision", "bundle")
 _SAID: Final[dict[Code, str]] = {
     "differs": "decided again, it comes out otherwise",
     "facts_differ": "the changes up to its revision are not those that it was decided on",
 }
+_LONGEST_INSTANT: Final = 19
+"""Digits of the last nanosecond that 64 bits hold."""
 NOT_DECODED: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
 """What reading a part of a line may raise."""
 
@@ -44,7 +45,7 @@ class ReplayOptions(msgspec.Struct, frozen=True, kw_only=True):
         wanted: which lines count; None: all.
         progress: told of bytes read, as they are.
         shown: findings to keep.
-        run_bytes: memory for lines out of order. kept: derivations to keep.
+        run_bytes: memory for lines out of order. kept: verdicts to keep.
     """
 
     wanted: LineFilter | None = None
@@ -60,7 +61,7 @@ def replay(archive: Archive, sources: Iterable[Source], options: ReplayOptions |
     Raises:
         StoreError: `ledger_unreadable`, a file cannot be read.
 
-    Cost: about 3 µs a record; memory is flat in their number.
+    Cost: some 4 µs a record where requests are alike; memory is flat in their number.
     """
     with without_garbage_collection():
         return _Replay(archive, options or ReplayOptions()).run(sources)
@@ -94,7 +95,7 @@ class _Replay:
         self._programs = ArchivedPrograms(archive)
         self._rederiver = Rederiver(options.kept)
         self._tally = Tally(options.shown)
-        self._history = History(archive, self._programs)
+        self._history = self._past()
 
     def run(self, sources: Iterable[Source]) -> ReplayReport:
         options, tally = self._options, self._tally
@@ -102,13 +103,17 @@ class _Replay:
             sources, tally.not_read, wanted=options.wanted, progress=options.progress, run_bytes=options.run_bytes
         )
         for groups in order.passes():
-            self._history = History(self._archive, self._programs)
+            self._history = self._past()
             for group in groups:
                 self._take(group)
             self._tell_break()
         for digest, error in self._programs.troubles.items():
             tally.troubles[digest] = error.message
         return tally.report()
+
+    def _past(self) -> History:
+        """The past, at its beginning."""
+        return History(self._archive, self._programs, told=self._rederiver.upset)
 
     def _tell_break(self) -> None:
         if self._history.broken is not None:
@@ -133,48 +138,50 @@ class _Replay:
         self._rederiver.use(history.snapshot)
 
     def _compare(self, group: Group) -> None:
-        """The hot loop: what a record tells must be what is derived, byte for byte; else it is looked at closely."""
-        derive, chain, same = self._rederiver.derive, self._history.chain, 0
-        for line, text in zip(group.lines, group.texts, strict=True):
-            try:
-                now = int(line.at)
-                known = derive(bytes(line.request), now)
-            except NOT_DECODED as error:
-                self._not_replayed(text, f"it cannot be read: {error}")
-                continue
-            told = (
-                line.decision,
-                line.reason,
-                line.check,
-                line.rule,
-                line.bundle,
-                line.workspace,
-                line.principal,
-                line.facts,
-                line.semantics,
-            )
-            if told == known.told and line.chain == chain and line.at == str(now):
-                same += 1
-            else:
-                self._look_closely(text, known, now)
-        self._tally.same += same
+        """What a record tells must be what is derived, byte for byte; else it is looked at closely."""
+        if not _are_instants(group.lines):
+            for line, text in zip(group.lines, group.texts, strict=True):
+                self._compare_one(line, text)
+            return
+        rederiver, chain, others = self._rederiver, self._history.chain, list[int]()
+        for number, line in enumerate(group.lines):
+            credential, rest = line.request.halves()
+            bearer, of_kinds = rederiver.bearers.get(credential), rederiver.verdicts.get(rest)
+            verdict = None
+            if bearer is not None and of_kinds is not None and bearer.stands and bearer.is_steady:
+                verdict = of_kinds.get(bearer.kind)
+            if bearer is None or verdict is None or not verdict.resource.stands:
+                try:
+                    bearer, verdict = rederiver.derive(line.request, int(line.at))
+                except NOT_DECODED:
+                    others.append(number)
+                    continue
+            if line.chain != chain or line.principal != bearer.principal or told_by(line) != verdict.told:
+                others.append(number)
+        self._tally.same += len(group.lines) - len(others)
+        for number in others:
+            self._compare_one(group.lines[number], group.texts[number])
 
-    def _look_closely(self, text: bytes, known: Derivation, now: int) -> None:
-        """A record that is not, byte for byte, what was derived: compared value by value."""
+    def _compare_one(self, line: Compared, text: bytes) -> None:
+        """A record of which anything may be wrong, compared value by value."""
         record = self._record(text)
         if record is None:
             return
-        code: Code = "differs"
-        found: tuple[Difference, ...]
-        if record.chain != self._history.chain:
-            code, found = "facts_differ", (Difference("chain", record.chain, self._history.chain),)
-        else:
-            decision = msgspec.structs.replace(known.decision, now=now, revision=self._history.revision)
-            found = compare(record, decision, recorded_facts(self._rederiver.seen(known)))
+        try:
+            now = int(line.at)
+            code, found = self._differences(record, now)
+        except NOT_DECODED as error:
+            self._tally.found(_finding(record, "not_replayed", f"it cannot be read: {error}"))
+            return
         if found:
             self._tally.found(_finding(record, code, _SAID[code], found))
         else:
             self._tally.same += 1
+
+    def _differences(self, record: DecisionRecord, now: int) -> tuple[Code, tuple[Difference, ...]]:
+        if record.chain != self._history.chain:
+            return "facts_differ", (Difference("chain", record.chain, self._history.chain),)
+        return "differs", compare(record, *self._rederiver.decide(replayed_request(record), now))
 
     def _not_replayed(self, text: bytes, why: str) -> None:
         record = self._record(text)
@@ -191,6 +198,28 @@ class _Replay:
         else:
             return record
         return None
+
+
+def told_by(line: Compared) -> Told:
+    """What a line tells of a verdict."""
+    return (
+        line.decision,
+        line.reason,
+        line.check,
+        line.rule,
+        line.bundle,
+        line.workspace,
+        line.facts,
+        line.semantics,
+    )
+
+
+def _are_instants(lines: Iterable[Compared]) -> bool:
+    """Whether all instants are spelled as their numbers are. Cost: 0.1 µs each, a third of looking at one alone."""
+    instants = [line.at for line in lines]
+    joined = "".join(instants)
+    are_digits = joined.isascii() and joined.isdigit()
+    return are_digits and min(instants) >= "1" and max(map(len, instants)) <= _LONGEST_INSTANT
 
 
 def compare(record: DecisionRecord, decision: Decision, facts: RecordedFacts) -> tuple[Difference, ...]:

@@ -49,6 +49,51 @@ def test_everything_comes_out_again_across_changes_of_rules_and_facts(recorded: 
     assert report.last_revision == recorded.house.store.head()
 
 
+OTHERWISE: dict[str, Any] = {
+    "v": 2,
+    "at": "01",
+    "semantics": 9,
+    "workspace": "other",
+    "request": {"credential": {"outcome": "unknown"}, "scope": "x", "resource": {"type": "x", "id": "x"}},
+    "facts": {"address": "192.0.2.9"},
+    "decision": "maybe",
+    "reason": "made_up",
+    "revision": 10_000,
+    "chain": "0" * 64,
+    "bundle": "sha256:0",
+    "principal": {"kind": "user", "id": "mallory"},
+    "check": "made_up",
+    "rule": "made_up",
+}
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 4])
+@pytest.mark.parametrize("name", sorted(OTHERWISE))
+def test_each_member_is_compared_or_decides(recorded: Recorded, name: str, number: int) -> None:
+    """In a record that comes first, in one whose like came before, and where no key was known: it is never the same."""
+    lines = recorded.lines()
+    lines[number] = changed(lines[number], **{name: OTHERWISE[name]})
+
+    report = recorded.replayed(lines)
+
+    assert report.same == 6
+    assert not report.is_clean or report.other_semantics == {9: 1}
+
+
+@pytest.mark.parametrize("name", ["principal", "check", "rule", "facts"])
+def test_a_member_that_is_left_out_is_missed(recorded: Recorded, name: str) -> None:
+    lines = recorded.lines()
+    number = next(number for number, line in enumerate(lines) if name in json.loads(line))
+    record = json.loads(lines[number])
+    lines[number] = changed(lines[number], **{name: {} if name == "facts" else None})
+    assert record[name]
+
+    assert (
+        recorded.replayed(lines).differ + recorded.replayed(lines).not_replayed + len(recorded.replayed(lines).unread)
+        == 1
+    )
+
+
 def test_a_difference_shows_both_values(recorded: Recorded) -> None:
     lines = recorded.lines()
     lines[0] = changed(lines[0], reason="made_up")
