@@ -72,7 +72,7 @@ FACTS: st.SearchStrategy[Fact] = st.one_of(
         id=IDS,
         owner=st.none() | IDS,
         attributes=st.dictionaries(
-            IDS, st.integers(-(1 << 70), 1 << 70) | st.floats(allow_nan=False) | IDS, max_size=2
+            IDS, st.integers(-(1 << 70), 1 << 70) | st.floats(allow_nan=False, allow_infinity=False) | IDS, max_size=2
         ),
     ),
     st.builds(
