@@ -51,6 +51,32 @@ class Judge:
         return evaluate(statement, _reader(facts, said_of(decision) | told(facts)))
 
 
+class LinkedJudge(Judge):
+    """The same, of a policy that is linked already."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__(program.policy)
+        self.program = program
+
+
+class Interpreter(Judge):
+    """The same decisions by the interpreter: nothing is linked, which takes longer than a few hundred decisions.
+
+    INVARIANT: they are the engine's (test_explain: conformance).
+    """
+
+    @cached_property
+    def program(self) -> Program:
+        return Program(self.policy, self.policy.digest, (), _never)
+
+    def decide(self, situation: Situation) -> Decision:
+        return self.explain(situation).decision
+
+
+def _never(*_: object) -> Decision:
+    raise AssertionError("an interpreted policy is not called")
+
+
 def _reader(facts: Facts, more: Mapping[str, object]) -> Callable[[str], object]:
     return lambda path: more[path] if path in more else facts.read(path)
 

@@ -145,9 +145,11 @@ def _of_facts(case: Case, decision: Decision) -> Iterator[Step]:
     key = case.situation.key
     conditions = _conditions(case, decision)
     if key.principal_kind == "user" and any("principal.teams" in one.reads() for one in conditions):
-        for team in _texts(conditions):
-            facts = (Team(workspace=key.workspace, id=team), _member(key, team))
-            yield _with(case, f"put {key.principal_id} into the team {team}", None, *facts)
+        for team in texts_in(conditions):
+            known = any(fact.id == team for fact in _facts(case, Team))
+            # A team that is there keeps its parent, whose bindings a member has as well.
+            facts = () if known else (Team(workspace=key.workspace, id=team),)
+            yield _with(case, f"put {key.principal_id} into the team {team}", None, *facts, _member(key, team))
     for resource in _facts(case, Resource):
         if any("resource.owner" in one.reads() for one in conditions):
             owned = msgspec.structs.replace(resource, owner=key.principal_id)
@@ -220,7 +222,7 @@ def _conditions(case: Case, decision: Decision) -> list[Condition]:
     return [one for one in (*named, *(check.require for check in checks)) if one is not None]
 
 
-def _texts(conditions: list[Condition]) -> list[str]:
+def texts_in(conditions: list[Condition]) -> list[str]:
     """The texts that stand in conditions."""
     nodes = (node for one in conditions for node in walk(one.expr))
     return sorted({node.value for node in nodes if isinstance(node, Const) and isinstance(node.value, str)})
@@ -241,7 +243,7 @@ def _worth_trying(kind: str, conditions: list[Condition]) -> list[Any]:
     if kind == "bool":
         return [False, True]
     if kind == "string":
-        return [*_texts(conditions), "any"]
+        return [*texts_in(conditions), "any"]
     return [[]] if kind == "list" else []
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -28,11 +28,13 @@ from policy_service.model.instants import format_rfc3339
 from policy_service.model.names import DECISIONS_EVALUATE, DECISIONS_EXPLAIN, split_resource
 from policy_service.model.request import ResourceRef
 from policy_service.service.caller import Caller
-from policy_service.service.deciding.decisions import Answered, Ask, Decisions
+from policy_service.service.deciding.decisions import Answered, Ask, Considered, Decisions
 from policy_service.service.following.follower import Follower
 from policy_service.service.following.replica import Replica, refuse_unknown_revision, stale
 from policy_service.service.recording.groups import Held
 from policy_service.service.services import Services
+
+T = TypeVar("T")
 
 DECIDE: Final = "decide"
 BATCH: Final = "batch"
@@ -96,6 +98,19 @@ class DecisionPoint:
         body = validate(DecideBody, read_json(incoming.body, exempt=MAY_HOLD_CONTROLS))
         return Question(caller, _ask(body, incoming.trace), explain)
 
+    def question_why(self, incoming: Incoming) -> Question:
+        """The same for `POST /v1/explain`, whose caller needs `decisions:explain`."""
+        caller = self.entrance.admit(incoming, DECISIONS_EXPLAIN)
+        read_query(incoming.query, ())
+        check_content_type(incoming)
+        body = validate(DecideBody, read_json(incoming.body, exempt=MAY_HOLD_CONTROLS))
+        return Question(caller, _ask(body, incoming.trace), explain=True)
+
+    def consider(self, question: Question) -> Held[Considered]:
+        """Decide and explain; counted once it is recorded. Raises StoreError where it cannot be decided."""
+        considered = self._decisions.consider(question.caller, question.ask)
+        return self._counted(considered, (considered.held.answered,))
+
     def is_ready_for(self, question: Question) -> bool:
         """Whether it can be decided now, without waiting for newer facts."""
         wanted = question.ask.min_revision
@@ -112,7 +127,7 @@ class DecisionPoint:
             explained = self._decisions.explain(question.caller, question.ask)
             answered, explanation = explained.held
             document = decision_document(answered, question.ask.scope)
-            document["checks"] = [_check_document(check) for check in explanation.checks]
+            document["checks"] = [check_document(check) for check in explanation.checks]
             return self._counted(explained.holding(json_reply(document)), (answered,))
         decided = self._decisions.decide(question.caller, question.ask)
         reply = json_reply(decision_document(decided.held, question.ask.scope))
@@ -132,7 +147,7 @@ class DecisionPoint:
         except StoreError as error:
             return self.refusal(incoming, error)
 
-    def _counted(self, held: Held[Reply], answers: Iterable[Answered | PolicyServiceError]) -> Held[Reply]:
+    def _counted(self, held: Held[T], answers: Iterable[Answered | PolicyServiceError]) -> Held[T]:
         """The same; its decisions are counted once they are recorded: without a record there was none."""
 
         def count() -> None:
@@ -297,7 +312,7 @@ def _principal(decision: Decision) -> dict[str, Any] | None:
     return {"kind": decision.principal_kind, "id": decision.principal_id}
 
 
-def _check_document(check: CheckTrace) -> dict[str, Any]:
+def check_document(check: CheckTrace) -> dict[str, Any]:
     return {
         "check": check.check,
         "name": check.name,

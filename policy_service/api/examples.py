@@ -78,6 +78,7 @@ _BY_SHAPE: Final[dict[str, Json]] = {
         "check": "scope",
         "principal": {"kind": "service", "id": "ci"},
     },
+    "FlipShape": {"who": "administrator", "steps": ["issue a key with the scope pipelines:run"]},
     "KeyShape": {"id": _KEY_ID, "cidrs": ["203.0.113.0/24"]},
     "RevokedKeyShape": {"id": _KEY_ID, "status": "revoked", "cidrs": ["203.0.113.0/24"]},
     "NewKeyShape": {"id": _KEY_ID, "cidrs": ["203.0.113.0/24"]},

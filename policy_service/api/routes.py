@@ -20,6 +20,7 @@ from policy_service.api.decide import (
 )
 from policy_service.api.docs_page import docs_page
 from policy_service.api.endpoints import Endpoint
+from policy_service.api.explain import EXPLAIN, answer_explain
 from policy_service.api.incoming import BATCH_LIMIT, Incoming
 from policy_service.api.openapi import (
     conditional_parameters,
@@ -30,10 +31,11 @@ from policy_service.api.openapi import (
 )
 from policy_service.api.operations import health_reply, metrics_reply, readiness_reply
 from policy_service.api.replies import Reply
-from policy_service.api.shapes import BatchShape, DecisionShape, Health, Readiness
+from policy_service.api.shapes import BatchShape, DecisionShape, Envelope, ExplainedShape, Health, Readiness
 from policy_service.api.site import Site
 from policy_service.api.v1_routes import ENDPOINTS
-from policy_service.model.names import DECISIONS_EVALUATE
+from policy_service.model.names import DECISIONS_EVALUATE, DECISIONS_EXPLAIN
+from policy_service.service.deciding.change_search import ChangeSearch
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Json = dict[str, Any]
@@ -43,7 +45,7 @@ _WITH_A_BODY: Final = (413, 415)
 
 
 def add_decide_routes(app: FastAPI, site: Site, security: list[Json]) -> None:
-    """`POST /decide` and `POST /decide/batch`."""
+    """`POST /decide`, `POST /decide/batch` and `POST /v1/explain`."""
 
     async def decided(incoming: Incoming) -> Reply:
         held = answer_decide(site.point, incoming)
@@ -68,9 +70,19 @@ def add_decide_routes(app: FastAPI, site: Site, security: list[Json]) -> None:
             BATCH_LIMIT,
         )
 
+    search = ChangeSearch()
+
+    async def explain(request: Request) -> Response:
+        def answer(incoming: Incoming) -> Coroutine[Any, Any, Reply]:
+            return site.timed(EXPLAIN, answer_explain(site.point, site.services.follower, search, incoming))
+
+        return await site.serve(request, answer, DECISIONS_EXPLAIN)
+
     add = _adder(app, "decisions", security)
     add("/decide", decide, "Decide one request. A deny is a 200.", DecisionShape, DecideBody, ("explain",))
     add("/decide/batch", decide_batch, "Decide 1 to 1000 requests on one snapshot.", BatchShape, BatchBody, ())
+    told = "Decide one request; say why in sentences, and what would turn a deny into an allow."
+    add("/v1/explain", explain, told, Envelope[ExplainedShape], DecideBody, ())
 
 
 def _adder(app: FastAPI, tag: str, security: list[Json]) -> Callable[..., None]:

@@ -76,6 +76,24 @@ class DecisionShape(Shape):
     checks: list[CheckShape] | None = Field(None, description="With `?explain=true`.")
 
 
+class FlipShape(Shape):
+    """Changes that together would turn a denial into an allow; without any one of them it stays denied."""
+
+    who: Literal["caller", "administrator", "author"] = Field(description="Who could make them.")
+    steps: list[str] = Field(examples=[["give mira the role operator"]])
+
+
+class ExplainedShape(Shape):
+    """A decision in sentences, and what would turn a denial into an allow."""
+
+    decision: DecisionShape
+    sentences: list[str] = Field(examples=[["So it is denied, with insufficient_scope: …"]])
+    changes: list[FlipShape] | None = Field(
+        description="The smallest changes that would allow it, each decided again; empty where it is allowed, or none "
+        "was found. Null: others were being looked for, so for this one nobody looked."
+    )
+
+
 class ItemFailure(Shape):
     """In place of a decision: why this one question of a batch has none."""
 

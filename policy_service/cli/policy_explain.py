@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 import typer
 
-from policy_service.analysis.situation import Situation
+from policy_service.analysis.sentences import sentences
 from policy_service.analysis.why_not import Flip, why_not
 from policy_service.cli.decide import active_program, credential_of, instant_of, reference_of, snapshot_for, tell
 from policy_service.cli.environment import Session
@@ -18,10 +18,9 @@ from policy_service.cli.values import parse_claims
 from policy_service.engine.explain import explain
 from policy_service.engine.snapshot import Snapshot
 from policy_service.language.policy import Policy
-from policy_service.model.decision import CheckTrace, Explanation
-from policy_service.model.facts import Fact
-from policy_service.model.instants import format_rfc3339
+from policy_service.model.decision import Explanation
 from policy_service.model.request import Request
+from policy_service.service.deciding.situations import situation_of
 from policy_service.settings import load_settings
 
 Scope = Annotated[str, typer.Option("--scope", metavar="SCOPE", help="Requested scope, such as pipelines:run.")]
@@ -147,53 +146,11 @@ def _decide(
         return Decided(request, snapshot, policy, explain(request, snapshot, instant))
 
 
-def sentences(request: Request, explanation: Explanation) -> Iterator[str]:
-    """Who asked what, what each check found, and what came of it."""
-    decision = explanation.decision
-    who = (
-        f"The {decision.principal_kind} key {decision.key_id} of {decision.principal_id}"
-        if decision.key_id
-        else "Nobody"
-    )
-    place = f"{request.resource.type}:{request.resource.id}"
-    address = f" from {request.source_ip}" if request.source_ip is not None else ""
-    yield f"{who} asks for {request.scope} on {place}{address} at {format_rfc3339(decision.now)}."
-    for check in explanation.checks:
-        if check.outcome in ("passed", "failed", "faulted"):
-            yield f"  {_MARKS[check.outcome]} {check.name}: {check.detail}"
-            yield from (f"      {line}" for line in _rules(check))
-    yield f"So it is {'allowed' if decision.allowed else f'denied, with {decision.reason}: {decision.message}'}"
-
-
-_MARKS: Final = {"passed": "✓", "failed": "✗", "faulted": "!"}
-
-
-def _rules(check: CheckTrace) -> Iterator[str]:
-    """What each rule came to, and because of which values."""
-    for rule in check.values.get("rules", ()):
-        read = ", ".join(f"{path} {_shown(value)}" for path, value in rule.get("reads", {}).items())
-        because = f", since {read}" if read else ""
-        fault = f": {rule['fault']['message']}" if "fault" in rule else ""
-        yield f"The {rule['effect']} rule {rule['rule']} is {rule['outcome']}{fault}{because}."
-
-
-def _shown(value: dict[str, Any]) -> str:
-    if "value" in value:
-        return f"is {msgspec.json.encode(value['value']).decode()}"
-    return "is absent" if "absent" in value else "is of the wrong type"
-
-
 def _flips(decided: Decided) -> list[Flip]:
-    key = decided.snapshot.api_key(decided.request.credential.key_id or "")
-    if decided.explanation.decision.allowed or key is None:
+    if decided.explanation.decision.allowed:
         return []
-    facts = [fact for fact in decided.snapshot.facts() if _concerns(fact, key.workspace) and fact != key]
-    return why_not(Situation(decided.request, (key, *facts), decided.explanation.decision.now), decided.policy)
-
-
-def _concerns(fact: Fact, workspace: str) -> bool:
-    """Facts of the key's workspace; of keys only the one that asks counts."""
-    return getattr(fact, "workspace", None) == workspace and fact.entity != "api_key"
+    situation = situation_of(decided.request, decided.snapshot, decided.explanation.decision.now)
+    return [] if situation is None else why_not(situation, decided.policy)
 
 
 def remedies(decided: Decided, flips: list[Flip]) -> Iterator[str]:

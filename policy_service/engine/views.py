@@ -296,6 +296,10 @@ class WorkspaceView:
         teams = with_ancestors(row.teams, self._parent)
         return sorted(self._bindings(user_id, teams, row), key=lambda binding: binding.id)
 
+    def team(self, name: str) -> TeamView | None:
+        """A team with its bindings. For explanations."""
+        return self._teams[name]
+
     def _bindings(self, user_id: str, teams: frozenset[str], row: UserRow) -> Iterator[RoleBinding]:
         if row.bindings:
             yield from self._facts.bindings_of_user(self._name, user_id)

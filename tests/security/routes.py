@@ -9,7 +9,12 @@ from policy_service.api.v1_routes import ENDPOINTS
 from tests.security.house import NEVER, VICTIM_ID, House
 
 OPEN = {"/healthz", "/readyz", "/metrics"}
-DECIDING = {"/decide", "/decide/batch"}
+DECIDING = {
+    "/decide": "decisions:evaluate",
+    "/decide/batch": "decisions:evaluate",
+    "/v1/explain": "decisions:explain",
+}
+"""Routes with a scope that stand in no table."""
 DIGEST = "sha256:" + "0" * 64
 PARAMETERS: dict[str, dict[str, str]] = {
     "id": {"demo": "ada", "never": NEVER},
@@ -22,6 +27,7 @@ PARAMETERS: dict[str, dict[str, str]] = {
 BODIES: dict[str, Any] = {
     "/decide": {"scope": "pipelines:run", "resource": "pipeline:x"},
     "/decide/batch": {"requests": [{"scope": "pipelines:run", "resource": "pipeline:x"}]},
+    "/v1/explain": {"scope": "pipelines:run", "resource": "pipeline:x"},
     "/v1/role-bindings": {"role": "operator", "user": "ada"},
 }
 """Where a body made from its schema alone would not fit."""
@@ -95,7 +101,7 @@ def _route(document: dict[str, Any], method: str, path: str, operation: dict[str
 
 def _scopes(method: str, path: str) -> tuple[str, ...]:
     if path in DECIDING:
-        return ("decisions:evaluate",)
+        return (DECIDING[path],)
     rows = [row for row in ENDPOINTS if row.method == method and row.path.replace(":path", "") == path]
     assert len(rows) == 1, f"{method} {path} stands in the document and in no table: say here what it needs"
     scope = rows[0].scope

@@ -32,6 +32,7 @@ REFUSALS = {
 """What each kind of key is told where it does not belong."""
 MAY = {
     "decisions:evaluate": {"decider", "explainer"},
+    "decisions:explain": {"explainer"},
     "decisions:read": {"log reader"},
     "keys:own": {"user's own keys", "user without the role"},
 }

@@ -200,6 +200,23 @@ def test_a_foreign_key_is_like_one_that_never_was(house: House, presented: str, 
             assert answers[0]["reason"] == "unknown_key"
 
 
+@pytest.mark.parametrize("presented", ["victim", "victim's admin", "system", "caller"])
+def test_a_foreign_key_is_not_explained(house: House, presented: str, attacks: Attacks) -> None:
+    """Through `/v1/explain`: the same sentences as for a key that never was, and no change that would help."""
+    never = format_api_key("psx", NEVER, "A" * 22)
+    for resource in ("pipeline:x", {"type": "pipeline", "id": VICTIM_ID, "workspace": VICTIM}, "x:y"):
+        told = []
+        for key in (house.keys[presented], never):
+            body = {"key": key, "scope": "pipelines:run", "resource": resource}
+            response = house.call("POST", "/v1/explain", house.keys["explainer"], json=body)
+            attacks("enumeration: a foreign key against an unknown one")
+            data = response.json()["data"]
+            decision = {name: value for name, value in data["decision"].items() if name not in CHANGING}
+            told.append((decision, data["sentences"][1:], data["sentences"][0].rpartition(" at ")[0], data["changes"]))
+        assert told[0] == told[1]
+        assert (told[0][0]["reason"], told[0][3]) == ("unknown_key", [])
+
+
 def test_a_batch_tells_no_foreign_key_from_an_unknown_one(house: House, attacks: Attacks) -> None:
     """Nor in a crowd."""
     never = format_api_key("psx", NEVER, "A" * 22)

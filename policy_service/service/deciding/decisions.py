@@ -56,6 +56,15 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
     id: str | None = None
 
 
+class Considered(msgspec.Struct, frozen=True):
+    """A decision with its explanation and what it was made of. The snapshot belongs to the replica's thread."""
+
+    answered: Answered
+    explanation: Explanation
+    request: Request
+    snapshot: Snapshot
+
+
 _Asked = tuple[Request, bytes | None, str | None]
 """A request, what `write_request` says of it, and the fingerprint of a presented key that its caller cannot know of."""
 _Judged = tuple[Decision, Sight]
@@ -96,13 +105,19 @@ class Decisions:
 
     def explain(self, caller: Caller, ask: Ask) -> Held[tuple[Answered, Explanation]]:
         """Decide and explain one request and have it recorded. Raises as `decide` does."""
+        considered = self.consider(caller, ask)
+        return considered.holding((considered.held.answered, considered.held.explanation))
+
+    def consider(self, caller: Caller, ask: Ask) -> Held[Considered]:
+        """Decide and explain one request, and give what it met to whoever thinks on. Raises as `decide` does."""
         self._replica.reach(ask.min_revision, self._clock)
         snapshot = self._replica.view()
         now = self._clock.now()
         asked = self._asked(caller, ask, snapshot)
         explanation = explain(asked[0], snapshot, now)
         decided = self._wrap(caller, ask, asked, snapshot, (explanation.decision, Sight()), None, explained=True)
-        return Held((_answered(decided), explanation), self._sink.record((decided,)))
+        considered = Considered(_answered(decided), explanation, asked[0], snapshot)
+        return Held(considered, self._sink.record((decided,)))
 
     def decide_batch(self, caller: Caller, asks: Sequence[Ask]) -> Held[list[Answered | PolicyServiceError]]:
         """Decide several requests on one snapshot at one instant and have them recorded.
