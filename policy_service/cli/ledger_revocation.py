@@ -18,7 +18,7 @@ _TABLED: Final = 50
 
 def revocation_document(report: RevocationReport) -> dict[str, Any]:
     """The JSON form."""
-    return {"ok": report.is_good, "longest_lag_ns": report.longest_lag_ns, **msgspec.to_builtins(report)}
+    return {"ok": report.is_good, **msgspec.to_builtins(report)}
 
 
 def show_revocation(screen: Screen, report: RevocationReport) -> None:
@@ -42,12 +42,12 @@ def verdict(report: RevocationReport) -> str:
     """One line."""
     if report.troubles:
         return "the ledger does not bear out this receipt"
-    if report.violations:
-        return f"{_count(len(report.violations), 'allow')} on facts that had seen the revocation: this must not happen"
+    if report.violation_count:
+        return f"{_count(report.violation_count, 'allow')} on facts that had seen the revocation: this must not happen"
     counted = f"{_count(report.decisions, 'decision')} on it since, {report.denied:,} denied"
-    if not report.late_allows:
+    if not report.late_allow_count:
         return f"{counted}: never allowed again"
-    late = f"{_count(len(report.late_allows), 'late allow')}, the longest {lag(report.longest_lag_ns)} after it"
+    late = f"{_count(report.late_allow_count, 'late allow')}, the longest {lag(report.longest_lag_ns)} after it"
     return f"{counted}; {late}, all on facts that had not seen it yet"
 
 
