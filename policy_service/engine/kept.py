@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
-KEPT: Final = 32_768
-"""How many views and grants a snapshot over a base keeps: some 16 MB. By Zipf's law most questions are about these."""
+KEPT: Final = 65_536
+"""How many views and grants a snapshot over a base keeps: some 25 MB. By Zipf's law most questions are about these."""
 
 
 class Room:
