@@ -140,7 +140,7 @@ class _Task(msgspec.Struct, frozen=True, kw_only=True):
 def _run(session: Session, task: _Task, settings: Settings, found: list[Source], pack: Path | None) -> bool:
     """Do it and show it; whether the answer is yes."""
     screen = session.screen
-    with _past(session, settings, pack) as archive, _progress(session, found) as advance:
+    with past_of(session, settings, pack) as archive, replaying(session, found) as advance:
         started = session.environment.now()
         options = ReplayOptions(progress=advance, shown=task.shown, wanted=task.filter)
         answer: ReplayReport | Foreseen | LeastPrivilege
@@ -186,7 +186,7 @@ def _line_filter(wanted: Wanted) -> LineFilter | None:
 
 
 @contextmanager
-def _past(session: Session, settings: Settings, pack: Path | None) -> Iterator[Archive]:
+def past_of(session: Session, settings: Settings, pack: Path | None) -> Iterator[Archive]:
     """Where the facts come from."""
     if pack is not None:
         yield PackArchive(pack)
@@ -195,6 +195,6 @@ def _past(session: Session, settings: Settings, pack: Path | None) -> Iterator[A
         yield StoreArchive(store)
 
 
-def _progress(session: Session, found: Sequence[Source]) -> AbstractContextManager[Callable[[int], None]]:
+def replaying(session: Session, found: Sequence[Source]) -> AbstractContextManager[Callable[[int], None]]:
     """A bar over the bytes of all files."""
     return session.screen.progress("replaying", sum(source.path.stat().st_size for source in found))

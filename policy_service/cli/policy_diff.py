@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from policy_service.cli.diff_recorded import FAILING, Ledger, Recorded, recorded_flips
 from policy_service.cli.environment import Session
+from policy_service.cli.ledger_foresee import foreseen_document, show_foreseen
 from policy_service.cli.options import AsJson, DataDir, Url
 from policy_service.cli.policy_source import source_files
 from policy_service.cli.screen import Screen
@@ -35,13 +37,15 @@ def diff_policies(
     new: Source,
     fail_on: FailOn = None,
     timeout: Timeout = 60.0,
+    ledger: Ledger = None,
     data_dir: DataDir = None,
     url: Url = None,
     as_json: AsJson = False,
 ) -> int:
     """Say what an edit changes: who gains, who loses access.
 
-    Each kind of change comes with a request that the engine decided under both.
+    Each kind of change comes with a request that the engine decided under both. With `--ledger` the recorded requests
+    that NEW would answer otherwise are told as well.
 
     Exit code 0: it is known, and `--fail-on` allows it, 1: it is not, 2: there is nothing to compare.
     """
@@ -49,14 +53,25 @@ def diff_policies(
     session: Session = context.obj
     before, after = (load_policy(source_files(session, one, data_dir, url)) for one in (old, new))
     comparison = _compared(session, before, after, timeout)
+    recorded = None if ledger is None else recorded_flips(session, ledger, data_dir, after)
     if as_json:
-        session.screen.json(comparison_document(comparison, before, after))
+        document = comparison_document(comparison, before, after)
+        session.screen.json(
+            document if recorded is None else {**document, "recorded": foreseen_document(recorded.found)}
+        )
     else:
         _show(session.screen, comparison, before, after)
+        _show_recorded(session.screen, recorded, fail_on)
         _summarize(session.screen, comparison, old, new)
     directions = {one.direction for one in comparison.changes}
     fails = comparison.why or (directions if fail_on == "any" else {fail_on} & directions)
-    return 1 if fails else 0
+    return 1 if fails or (recorded is not None and recorded.fails(fail_on)) else 0
+
+
+def _show_recorded(screen: Screen, recorded: Recorded | None, fail_on: str | None) -> None:
+    if recorded is not None:
+        screen.line("of the recorded requests", "bold")
+        show_foreseen(screen, recorded.found, recorded.spent_ns, failing=FAILING[fail_on], as_json=False)
 
 
 def _compared(session: Session, before: Policy, after: Policy, timeout: float) -> Comparison:
