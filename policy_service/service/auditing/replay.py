@@ -143,10 +143,11 @@ class _Replay:
             for line, text in zip(group.lines, group.texts, strict=True):
                 self._compare_one(line, text)
             return
-        rederiver, chain, others = self._rederiver, self._history.chain, list[int]()
+        rederiver, chain, join, others = self._rederiver, self._history.chain, b"".join, list[int]()
         for number, line in enumerate(group.lines):
-            credential, rest = line.request.halves()
-            bearer, of_kinds = rederiver.bearers.get(credential), rederiver.verdicts.get(rest)
+            asked = line.request  # its halves, without a call
+            bearer = rederiver.bearers.get(join((asked.credential,)))
+            of_kinds = rederiver.verdicts.get(join((asked.resource, asked.scope, asked.context, asked.source_ip)))
             verdict = None
             if bearer is not None and of_kinds is not None and bearer.stands and bearer.is_steady:
                 verdict = of_kinds.get(bearer.kind)
