@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import z3
 
-from policy_service.analysis.encode.terms import Truth, implies, no, some, text_of
-from policy_service.analysis.encode.values import Entries, Sequence, Text
+from policy_service.analysis.encode.terms import Truth, every, implies, no, some, text_of
+from policy_service.analysis.encode.values import Entries, Sequence, Slot, Text
 from policy_service.analysis.encode.world import OUTCOMES, World
 from policy_service.analysis.situation import Situation
 from policy_service.language.ir import Type
@@ -38,6 +38,7 @@ _DAY: Final = 86_400 * NS_PER_S
 _USUAL_ADDRESS: Final = "203.0.113.7"
 _OTHER_ADDRESSES: Final = ("192.0.2.1", "192.0.2.2")
 _SHORT: Final = (100, 12, 4, 2, 1, 0)
+_READABLE: Final = 12
 _WORKSPACE: Final = "demo"
 _OTHER_WORKSPACE: Final = "another-workspace"
 _USUAL: Final = {
@@ -75,12 +76,21 @@ def wishes(world: World) -> Iterator[Truth]:
 
 def _short_lists(world: World) -> Iterator[Truth]:
     """Early among the wishes: a list of ten thousand items is a counterexample that nobody can read."""
+    slots = list(_slots(world))
+    yield from (no(slot.present) for slot in slots)
+    # The loosest first: where something has to be there ten times, it need not be there ten thousand times.
+    for most in _SHORT:
+        yield from (slot.times() <= most for slot in slots if slot.count is not None)
+
+
+def readable(world: World) -> Truth:
+    """Every list is so short that a person would read it: worth asking for before anything longer."""
+    return every(slot.times() <= _READABLE for slot in _slots(world) if slot.count is not None)
+
+
+def _slots(world: World) -> Iterator[Slot]:
     for made in world.lists_made().values():
-        slots = made.value.keys().slots if isinstance(made.value, Entries) else made.value.slots
-        yield from (no(slot.present) for slot in slots)
-        # The loosest first: where something has to be there ten times, it need not be there ten thousand times.
-        for most in _SHORT:
-            yield from (slot.times() <= most for slot in slots if slot.count is not None)
+        yield from made.value.keys().slots if isinstance(made.value, Entries) else made.value.slots
 
 
 class Concretizer:

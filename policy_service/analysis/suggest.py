@@ -8,12 +8,13 @@ INVARIANT: no goal that a request can reach is called impossible (test_suggest).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from policy_service.analysis.concrete import Concretizer, wishes
+from policy_service.analysis.concrete import Concretizer, readable, wishes
 from policy_service.analysis.coverage import CHAIN
 from policy_service.analysis.encode.chain import conditions_on, rules_on
 from policy_service.analysis.encode.terms import Truth, both
@@ -115,7 +116,7 @@ class _Suggester:
     def _closed(self, one: _Open, goal: Truth, part: Slice, formulas: GoalFormulas, solver: Solver) -> bool:
         """Whether a test was found; else what keeps this slice from being settled is written down."""
         for tries in range(_TRIES):
-            model = solver.witness(goal, self._wishes(formulas))
+            model = self._model(goal, formulas, solver)
             if model is None and tries == 0:
                 one.why += self._not_looked_at(one.gap, part, formulas)
                 return False
@@ -134,6 +135,18 @@ class _Suggester:
             goal = both(goal, otherwise(model))
         one.why += formulas.unsupported or (_ODD,)
         return False
+
+    def _model(self, goal: Truth, formulas: GoalFormulas, solver: Solver) -> Any:
+        """Values that reach a goal: with short lists if there are any such; None where there are none at all.
+
+        Raises:
+            Unknown: it cannot be told.
+        """
+        with contextlib.suppress(Unknown):
+            model = solver.witness(both(goal, readable(formulas.world)), self._wishes(formulas))
+            if model is not None:
+                return model
+        return solver.witness(goal, self._wishes(formulas))
 
     def _wishes(self, formulas: GoalFormulas) -> Iterator[Truth]:
         if self._bench.now is not None:
