@@ -16,6 +16,7 @@ from policy_service.analysis.concrete import Concretizer, wishes
 from policy_service.analysis.encode.chain import Chain, ChainEncoder, conditions_on, rules_on, world_of
 from policy_service.analysis.encode.terms import Truth, both, no, some
 from policy_service.analysis.judged import Judge
+from policy_service.analysis.own_scopes import OwnScopeChange, own_scope_changes
 from policy_service.analysis.situation import Situation
 from policy_service.analysis.slices import Slice, allowable
 from policy_service.analysis.solving import Budget, Solver, Unknown
@@ -62,14 +63,24 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """What has changed. `why`: what keeps it from being known, one line each; then nothing follows from no change."""
+    """What has changed.
+
+    Args:
+        own_scopes: in other hands: those that only the service itself asks for.
+        why: what keeps it from being known, one line each; then nothing follows from no change.
+    """
 
     changes: tuple[Change, ...]
     why: tuple[str, ...] = ()
+    own_scopes: tuple[OwnScopeChange, ...] = ()
+
+    @property
+    def directions(self) -> set[Direction]:
+        return {one.direction for one in self.changes} | {one.direction for one in self.own_scopes}
 
     @property
     def verdict(self) -> Verdict:
-        directions = {one.direction for one in self.changes}
+        directions = self.directions
         if len(directions) == 2:
             return "both"
         if self.why:
@@ -99,7 +110,7 @@ def compare(old: Policy, new: Policy, budget: Budget, advance: Advance = lambda 
             changes += question.changes()
             why += question.why
         advance(1)
-    return Comparison(tuple(_merged(changes)), tuple(dict.fromkeys(why)))
+    return Comparison(tuple(_merged(changes)), tuple(dict.fromkeys(why)), tuple(own_scope_changes(old, new)))
 
 
 def _said_of(policy: Policy, part: Slice) -> tuple[Any, ...]:

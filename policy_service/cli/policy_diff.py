@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
+from msgspec import to_builtins
 
 from policy_service.cli.diff_recorded import FAILING, Ledger, Recorded, recorded_flips
 from policy_service.cli.environment import Session
@@ -19,6 +20,7 @@ from policy_service.language.policy import Policy
 
 if TYPE_CHECKING:
     from policy_service.analysis.differ import Change, Comparison
+    from policy_service.analysis.own_scopes import OwnScopeChange
 
 Source = Annotated[
     str, typer.Argument(metavar="SOURCE", help="A folder, a digest of a bundle, or git:REV[:DIR].", show_default=False)
@@ -63,7 +65,7 @@ def diff_policies(
         _show(session.screen, comparison, before, after)
         _show_recorded(session.screen, recorded, fail_on)
         _summarize(session.screen, comparison, old, new)
-    directions = {one.direction for one in comparison.changes}
+    directions = comparison.directions
     fails = comparison.why or (directions if fail_on == "any" else {fail_on} & directions)
     return 1 if fails or (recorded is not None and recorded.fails(fail_on)) else 0
 
@@ -94,6 +96,8 @@ def _show(screen: Screen, comparison: Comparison, before: Policy, after: Policy)
         for name, decision in (("before", change.old), ("after", change.new)):
             screen.parts((f"            {name:<10} ", "dim"), (decision_text(decision), ""))
         screen.line()
+    for own in comparison.own_scopes:
+        screen.parts((f"{own.direction:<9} ", _STYLES[own.direction]), (_own_headline(own), "bold"))
 
 
 def headline(change: Change) -> str:
@@ -103,6 +107,15 @@ def headline(change: Change) -> str:
     reason, rule = change.denial
     by = f" by `{rule}`" if rule else ""
     return f"{who} {verb} {', '.join(change.scopes)} on {', '.join(change.types)}; they {when} denied: {reason}{by}"
+
+
+def _own_headline(own: OwnScopeChange) -> str:
+    """`the role operator gains decisions:read, which this service asks for itself`."""
+    named = ((own.roles, "role"), (own.scopes, "scope"))
+    who = " and ".join(f"the {noun}{'s' * (len(names) > 1)} {', '.join(names)}" for names, noun in named if names)
+    verb = "gain" if own.direction == "looser" else "lose"
+    one = len(own.roles) + len(own.scopes) == 1
+    return f"{who} {verb}{'s' * one} {own.scope}, which this service asks for itself"
 
 
 def _rules(change: Change, before: Policy, after: Policy) -> list[tuple[str, str]]:
@@ -124,7 +137,7 @@ def _summarize(screen: Screen, comparison: Comparison, old: str, new: str) -> No
     for why in comparison.why:
         screen.line(f"not known: {why}", "red")
     words = {"both": "looser and stricter", "undecided": "undecided", "equivalent": "equivalent: they allow the same"}
-    verdict, count = comparison.verdict, len(comparison.changes)
+    verdict, count = comparison.verdict, len(comparison.changes) + len(comparison.own_scopes)
     kinds = f", {count} kind{'' if count == 1 else 's'} of change" if count else ""
     screen.line(f"{old} → {new}: {words.get(verdict, verdict)}{kinds}", _STYLES[verdict])
 
@@ -137,6 +150,7 @@ def comparison_document(comparison: Comparison, before: Policy, after: Policy) -
         "new": after.digest,
         "why": list(comparison.why),
         "changes": [_change_document(one) for one in comparison.changes],
+        "own_scopes": [to_builtins(one) for one in comparison.own_scopes],
     }
 
 

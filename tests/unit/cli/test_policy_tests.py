@@ -68,7 +68,7 @@ def test_json_has_every_case(terminal: Terminal, folder: Path) -> None:
     loosen(folder)
     printed = terminal.run("policy", "test", folder, "--json")
     document = printed.json
-    assert (printed.code, document["ok"], document["tests"]) == (1, False, 30)
+    assert (printed.code, document["ok"], document["tests"]) == (1, False, 39)
     failed = [case for result in document["results"] for case in result["cases"] if not case["ok"]]
     assert len(failed) == document["failed"]
     assert failed[0]["decided"] == {"decision": "allow", "reason": "allowed", "rule": None}
@@ -80,7 +80,7 @@ def test_junit_is_written_beside(terminal: Terminal, folder: Path, tmp_path: Pat
     loosen(folder)
     terminal.run("policy", "test", folder, "--junit", tmp_path / "made" / "junit.xml")
     root = ElementTree.parse(tmp_path / "made" / "junit.xml").getroot()
-    assert (root.tag, root.get("tests"), root.get("failures")) == ("testsuites", "30", "2")
+    assert (root.tag, root.get("tests"), root.get("failures")) == ("testsuites", "39", "2")
     [failure] = root.findall(
         'testsuite/testcase[@name="production runs are for the operators\' team, administrators not excepted"]/failure'
     )
@@ -138,7 +138,7 @@ def test_watching_runs_again_at_every_save(terminal: Terminal, folder: Path, mon
     printed = terminal.run("policy", "test", folder, "--watch")
     assert printed.code == 0
     assert [line.split(", ")[2][:3] for line in printed.out.splitlines() if " cases, " in line and " in " in line] == [
-        "all", "5 n",
+        "all", "7 n",
     ]  # fmt: skip
 
 
