@@ -87,19 +87,30 @@ class _Suggester:
         for gap in [one.gap for one in self._open.values() if part in one.parts]:
             self._try_names(gap, part)
         about = [one for one in self._open.values() if part in one.parts]
-        if not about:
+        if not about or self._is_late(about):
             return
         formulas = GoalFormulas(self._policy, part)
-        goals = [(one, formulas.goal(one.gap)) for one in about]
+        goals = [(one, formulas.goal(one.gap)) for one in about if not self._budget.is_spent]
+        if self._is_late(about):
+            return
         solver = Solver(self._budget)
         solver.add(*formulas.world.well_formed())
         for one, goal in goals:
             if one.gap in self._open:
                 self._settle(one, goal, part, formulas, solver)
 
+    def _is_late(self, about: Sequence[_Open]) -> bool:
+        """Whether the time is over; then that is why nothing is known of these."""
+        if not self._budget.is_spent:
+            return False
+        for one in about:
+            one.why.append(f"the time of {self._budget.seconds:g} s was not enough")
+        return True
+
     def _try_names(self, gap: Gap, part: Slice) -> None:
         """Without the solver, where the names of the suite are enough."""
-        if gap in self._open and part.scope is not None and part.type is not None:
+        is_in_time = not self._budget.is_spent
+        if is_in_time and gap in self._open and part.scope is not None and part.type is not None:
             found = self._bench.by_names(gap, part.scope, part.type)
             if found is not None:
                 self._take(found)
