@@ -1,7 +1,7 @@
 """Programs made beside the serving: another process checks, writes and compiles; this one takes them in, in slices.
 
 Checking and compiling 10,000 rules takes seconds in which a thread would hold the interpreter for tens of milliseconds
-at a time, and every decision would wait. Source: docs/decisions/0013-policies-are-made-beside-the-serving.md.
+at a time, and every decision would wait. Source: docs/decisions/0014-policies-are-made-beside-the-serving.md.
 """
 
 from __future__ import annotations
