@@ -80,6 +80,7 @@ CODES: Final[dict[str, str]] = {
     "store_refused": "503. The database refused the change.",
     "store_diverged": "503. The changes contradict their own hash chain. This process decides nothing any more.",
     "replica_failed": "503. A bug broke this process's copy of the facts. It decides nothing until it is restarted.",
+    "snapshot_damaged": "503. The snapshot file was altered under this process. Remove `snapshot/` and restart.",
     "ledger_full": "503. The ledger's disk has no room left. Nothing is decided until it has; it recovers by itself.",
     "ledger_unreadable": "503. The ledger's files cannot be read: decisions cannot be listed.",
     "ledger_unavailable": "503. The ledger cannot be written. Nothing is decided until it can; it recovers by itself.",

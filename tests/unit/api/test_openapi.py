@@ -174,9 +174,10 @@ COMMANDS_ONLY = {
     "start_failed", "invalid_database_url", "migration_missing", "migration_behind", "migration_ahead", "store_unfit",
     "invalid_line", "line_too_long", "invalid_verifier", "unknown_pepper",
     "ledger_unsealed", "ledger_shard_taken", "ledger_shard_unknown", "facts_missing", "damaged_pack",
+    "snapshot_unfit", "snapshot_unwritable",
 }  # fmt: skip
-"""Codes of opening or moving a store, of importing keys, of keeping and replaying a ledger: a running server never
-answers with them."""
+"""Codes of opening or moving a store, of importing keys, of keeping and replaying a ledger, of making a snapshot file:
+a running server never answers with them."""
 
 
 def raised_codes() -> Iterator[tuple[str, str]]:
