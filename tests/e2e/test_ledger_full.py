@@ -55,6 +55,11 @@ def test_a_disk_that_fills_up_under_load_loses_nothing_and_allows_nothing(tmp_pa
             load = fill(house, server, random.randrange(1, 20_000))
             house.answered.update(load.answered)
             assert set(load.statuses) == {200, 503}, load.statuses
+            # What did not fit may have been a large group, and a small one would: now not a byte more fits.
+            limit(server, live_bytes(house))
+            asked = {"scope": "pipelines:run", "resource": "pipeline:etl-1"}
+            refused = server.call("POST", "/decide", house.keys["caller_key"], asked)
+            assert problem_code(refused, 503) == "ledger_full"
             ready = server.call("GET", "/readyz", None)
             assert problem_code(ready, 503) == "ledger_full"
             assert all(path.read_bytes()[-1:] == b"\n" for path in (house.data_dir / "ledger").glob("*.jsonl"))
