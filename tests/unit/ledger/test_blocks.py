@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from policy_service.ledger.hashing import ShardTree
+from policy_service.ledger.hashing import SLICE, ShardTree
 from policy_service.ledger.keys import load_verifiers
 from policy_service.ledger.layout import Segment, blocks_path, first_segment
 from policy_service.ledger.merkle import BLOCK, LeafHashes, leaf_hash, subtree_root
@@ -89,3 +89,14 @@ def test_a_record_that_was_altered_is_not_proven_with_them(house: LedgerHouse) -
     with pytest.raises(ProofError) as raised:
         prove(house.folder, house.written[shard][500].id, keys)
     assert raised.value.code == "unprovable"
+
+
+def test_who_rests_between_slices_makes_the_same_tree(tmp_path: Path) -> None:
+    """Once at least for every `SLICE` records: so others get their turn."""
+    rests: list[int] = []
+    tree = ShardTree(tmp_path, SHARD, lambda: rests.append(1))
+    tree.segment.plain.write_bytes(b"".join(line + b"\n" for line in LINES))
+    tree.take()
+    assert len(rests) >= len(LINES) // SLICE
+    assert tree.segment.hashes.read_bytes() == b"".join(map(leaf_hash, LINES))
+    assert blocks_path(tmp_path, SHARD).read_bytes() == blocks_of(LINES)
