@@ -25,7 +25,9 @@ from policy_service.service.recording.keeping import Keeping
 STOP_S: Final = 60.0
 """How long the end of a round is waited for: a sink's seconds, or the sealing of one segment."""
 REST_S: Final = 0.001
-"""Between two slices of hashing, 0.1 ms each: so it takes a tenth of the processor at most from those who decide."""
+"""Between two slices of hashing, 0.1 ms each: so it takes a tenth of the processor at most from those who decide.
+
+Without it the p99 at half of the peak rate was 60 ms in place of 3 (`python -m bench.ledger_latency`)."""
 TIDY_S: Final = 3600.0
 """Pause between two looks at old segments; a new one is looked after at once."""
 
