@@ -93,7 +93,7 @@ class ShardWriter:
         self._records = self._bytes = self._writes = self._failures = 0
         self._last_error: StoreError | None = None
         self._position = Position(0, 0)
-        self._is_torn = self._is_unsynced = False
+        self._is_torn = self._is_unsynced = self._is_over = False
         self._wanted = 1
         self._begun_at = elapsed()
         self._files = Syncing(folder)
@@ -221,12 +221,17 @@ class ShardWriter:
             )
 
     def _is_due(self, wanted: int) -> bool:
-        """Whether the next group begins another segment. One that is larger than a segment has one of its own."""
+        """Whether the next group begins another segment. One that is larger than a segment has one of its own.
+
+        A segment that was to end takes nothing more, however small: where no other can begin, that is one state, seen
+        by all and until it is mended, and not one that comes and goes with the size of the groups.
+        """
         size = self._position.size
         if size == 0:
             return False
         is_old = self._elapsed() - self._begun_at >= self._limits.segment_age_s
-        return self._is_unsynced or is_old or size + wanted > self._limits.segment_bytes
+        self._is_over = self._is_over or is_old or size + wanted > self._limits.segment_bytes
+        return self._is_unsynced or self._is_over
 
     def _begin(self, segment: Segment) -> None:
         descriptor = os.open(segment.plain, _NEW, FILE_MODE)
@@ -235,7 +240,7 @@ class ShardWriter:
         self._segment, self._path = segment, str(segment.plain)
         self._identity = (made.st_ino, made.st_dev)
         self._position = Position(segment.number, 0)
-        self._is_unsynced = False
+        self._is_unsynced = self._is_over = False
 
     def _write(self, data: bytes) -> None:
         """All of the data, in one write where the system takes it so; what fails leaves nothing behind."""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
+
+PATIENCE_S = 30
+"""Far more than any wait takes: a machine that runs tests may do much else."""
 
 
 def post(path: str, key: str, body: Any) -> bytes:
@@ -39,9 +43,29 @@ class Load:
         """Let them begin."""
         self._callers = [asyncio.create_task(self._ask(number)) for number in range(callers)]
 
+    async def answers(self, more: int = 1) -> None:
+        """Wait until so many decisions more were answered."""
+        wanted = len(self.answered) + more
+        await self._until(lambda: len(self.answered) >= wanted, "answered")
+
+    async def refusals(self) -> None:
+        """Wait until a question more was answered 503."""
+        before = self.statuses.get(503, 0)
+        await self._until(lambda: self.statuses.get(503, 0) > before, "refused")
+
+    async def cut_off(self, callers: int) -> None:
+        """Wait until so many of the callers have lost their connection."""
+        await self._until(lambda: sum(caller.done() for caller in self._callers) >= callers, "cut off")
+
+    async def _until(self, holds: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not holds():
+            assert time.monotonic() < deadline, f"nothing is {what} in {PATIENCE_S} s: {self.statuses}"
+            await asyncio.sleep(0.02)
+
     async def ended(self) -> None:
         """Wait until every one was cut off; what had been sent to them is read to its end."""
-        await asyncio.wait_for(asyncio.gather(*self._callers), 30)
+        await asyncio.wait_for(asyncio.gather(*self._callers), PATIENCE_S)
 
     async def stop(self) -> None:
         """Let them ask no more. Questions under way stay unanswered."""

@@ -20,39 +20,19 @@ from tests.unit.api.desk import problem_code
 from tests.unit.ledger.disks import open_files_can_be_refused, read_only, set_immutable, skip_unless_immutable
 
 
-async def refusals(load: Load) -> None:
-    """Wait until a question more was answered 503."""
-    before = load.statuses.get(503, 0)
-    for _ in range(100):
-        await asyncio.sleep(0.05)
-        if load.statuses.get(503, 0) > before:
-            return
-    raise AssertionError(f"nothing is refused: {load.statuses}")
-
-
-async def answers(load: Load) -> None:
-    """Wait until a question more was answered."""
-    before = len(load.answered)
-    for _ in range(100):
-        await asyncio.sleep(0.05)
-        if len(load.answered) > before:
-            return
-    raise AssertionError(f"nothing is answered: {load.statuses}")
-
-
 def turns(house: House, server: Server, harm: contextlib.AbstractContextManager[None]) -> None:
     """Under load: all is well, then harmed and refused and red, then well again by itself."""
     load = Load(server.url, house.requests())
 
     async def scene() -> None:
         load.start(CALLERS)
-        await answers(load)
+        await load.answers()
         with harm:
-            await refusals(load)
+            await load.refusals()
             ready = await asyncio.to_thread(server.call, "GET", "/readyz", None)
             assert problem_code(ready, 503) == "ledger_unavailable"
         # Nobody looks at /readyz here: the decisions themselves find the folder mended.
-        await answers(load)
+        await load.answers()
         await load.stop()
 
     asyncio.run(scene())
@@ -79,7 +59,7 @@ def test_a_folder_that_turns_read_only_under_load_loses_nothing_and_allows_nothi
 
 
 def test_a_folder_that_takes_no_new_segment_stops_the_deciding_until_it_does(tmp_path: Path) -> None:
-    """The open segment can still be written to: what does not fit into it is refused, and nothing else is lost."""
+    """The open segment can still be written to: what is refused is what would have ended it, and all that follows."""
     house = House(tmp_path / "data", "os")
     folder = house.data_dir / "ledger"
     skip_unless_immutable(folder)

@@ -112,6 +112,21 @@ def test_a_group_larger_than_a_segment_stays_whole(opened: Open, tmp_path: Path)
     assert [content(tmp_path, number) for number in (1, 2)] == [GROUP, GROUP]
 
 
+def test_a_segment_that_was_to_end_takes_nothing_more_however_small(opened: Open, tmp_path: Path) -> None:
+    """Where no other can begin that is one state until it is mended: it does not come and go with the groups' sizes."""
+    writer = opened(segment_bytes=len(GROUP) + 3)
+    writer.append(LINES)
+    in_the_way = tmp_path / f"{SHARD}.000002.jsonl"
+    in_the_way.touch()
+    assert refusal(lambda: writer.append(LINES)).code == "ledger_unavailable"
+    assert refusal(lambda: writer.append([b"{}"])).code == "ledger_unavailable"
+    assert refusal(writer.probe).code == "ledger_unavailable"
+    assert content(tmp_path) == GROUP
+    in_the_way.unlink()
+    writer.append([b"{}"])
+    assert (content(tmp_path), content(tmp_path, 2)) == (GROUP, b"{}\n")
+
+
 def test_an_old_segment_is_followed_by_another_unless_it_is_empty(
     opened: Open, tmp_path: Path, seconds: Seconds
 ) -> None:
