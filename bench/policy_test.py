@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from policy_service.cli.policy_tests import run_folder
+from policy_service.cli.policy.testing.run import run_folder
 from policy_service.service.policies.policy_folder import shipped_folder
 
 CASES = 2000

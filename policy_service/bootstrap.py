@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from policy_service.cli.environment import AsgiApp, Environment
 from policy_service.cli.main import run
+from policy_service.cli.shared.environment import AsgiApp, Environment
 from policy_service.model.decision import Explanation
 from policy_service.model.errors import StoreError, UsageError
 from policy_service.service.administration import Administration

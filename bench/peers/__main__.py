@@ -23,7 +23,7 @@ import msgspec
 
 from bench.peers import plots, report
 from bench.peers.sections import QUICK, SECTIONS, Effort, why_not
-from policy_service.cli.screen import Screen
+from policy_service.cli.shared.screen import Screen
 
 PAGE: Final = Path(__file__).parents[2] / "docs/performance.md"
 FOLDER: Final = PAGE.with_suffix("")

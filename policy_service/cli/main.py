@@ -10,23 +10,15 @@ from typing import Annotated
 
 import typer
 
-from policy_service.cli import (
-    access,
-    changes,
-    decide,
-    key_import,
-    keys,
-    ledger,
-    peppers,
-    policy_live,
-    principals,
-    serve,
-    setup,
-    snapshot,
-    workspaces,
-)
-from policy_service.cli.environment import Environment, Session
-from policy_service.cli.screen import Screen
+from policy_service.cli.administration import access, changes, peppers, principals, workspaces
+from policy_service.cli.deciding import decide
+from policy_service.cli.keys import commands as keys
+from policy_service.cli.keys import importing
+from policy_service.cli.ledger import commands as ledger
+from policy_service.cli.policy import live as policy
+from policy_service.cli.serving import serve, setup, snapshot
+from policy_service.cli.shared.environment import Environment, Session
+from policy_service.cli.shared.screen import Screen
 from policy_service.model.errors import PolicyErrors, PolicyServiceError
 
 YES, NO, UNFIT = 0, 1, 2
@@ -45,9 +37,9 @@ def build() -> typer.Typer:
     app.callback()(_root)
     for module in (setup, serve, decide, snapshot):
         module.register(app)
-    key_import.register(keys.app)
+    importing.register(keys.app)
     for name, noun in (
-        ("policy", policy_live.app),
+        ("policy", policy.app),
         ("keys", keys.app),
         ("users", principals.users),
         ("service-principals", principals.service_principals),

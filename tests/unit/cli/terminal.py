@@ -14,9 +14,9 @@ import msgspec
 from policy_service.api.app import create_app
 from policy_service.api.wire import bounded_protocol
 from policy_service.bootstrap import explained_document
-from policy_service.cli.environment import Environment
 from policy_service.cli.main import run
-from policy_service.cli.screen import Screen
+from policy_service.cli.shared.environment import Environment
+from policy_service.cli.shared.screen import Screen
 from policy_service.service.services import Services
 from policy_service.service.setup import Initialized
 from policy_service.settings import Settings

@@ -1,0 +1,1 @@
+"""`keys`: issue, rotate, revoke, look at, import."""

@@ -1,0 +1,1 @@
+"""`ledger`: what auditors ask of the decisions that were recorded."""

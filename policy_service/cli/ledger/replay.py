@@ -1,0 +1,200 @@
+"""`ledger replay`: past decisions made again, and what other rules or facts would have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from policy_service.cli.ledger import filters
+from policy_service.cli.ledger.foresee import FailOn, show_foreseen, show_least_privilege, told_flips
+from policy_service.cli.ledger.replayed import show_replayed
+from policy_service.cli.shared.environment import Session
+from policy_service.cli.shared.options import AsJson, DataDir, Workspace
+from policy_service.language.load import load_policy
+from policy_service.ledger.query import Wanted, finder
+from policy_service.ledger.reader import Source, sources
+from policy_service.model.errors import UsageError
+from policy_service.service.auditing.archive import Archive, StoreArchive
+from policy_service.service.auditing.foresee import Foreseen, Scenario, foresee
+from policy_service.service.auditing.hypotheses import Edit, without_key, without_member
+from policy_service.service.auditing.least_privilege import LeastPrivilege, least_privilege
+from policy_service.service.auditing.record_order import LineFilter
+from policy_service.service.auditing.replay import ReplayOptions, replay
+from policy_service.service.auditing.replay_pack import PackArchive
+from policy_service.service.auditing.replay_report import SHOWN, ReplayReport
+from policy_service.service.policies.policy_folder import read_folder
+from policy_service.settings import Settings, load_settings
+
+NO = 1
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("replay")(replay_records)
+
+
+def replay_records(
+    context: typer.Context,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILES]...", help="Exported records, or folders. [default: the data directory's ledger]"
+        ),
+    ] = None,
+    pack: Annotated[
+        Path | None, typer.Option("--pack", metavar="FILE", help="Facts and bundles from this replay pack.")
+    ] = None,
+    policies: Annotated[
+        Path | None, typer.Option("--policies", metavar="DIR", help="What if these rule files had decided?")
+    ] = None,
+    facts_now: Annotated[bool, typer.Option("--facts-now", help="Old requests, today's facts.")] = False,
+    without: Annotated[
+        list[str] | None, typer.Option("--without-key", metavar="KEY", help="What if this key had not been there?")
+    ] = None,
+    without_members: Annotated[
+        list[str] | None,
+        typer.Option("--without-member", metavar="USER:TEAM", help="What if this membership had not been there?"),
+    ] = None,
+    least: Annotated[
+        str | None, typer.Option("--least-privilege", metavar="KEY", help="The fewest scopes that this key needed.")
+    ] = None,
+    fail_on: FailOn = None,
+    since: filters.Since = None,
+    until: filters.Until = None,
+    workspace: Workspace = None,
+    key: filters.Key = None,
+    principal: filters.Principal = None,
+    scope: filters.Scope = None,
+    resource: filters.Resource = None,
+    decision: filters.Decision = None,
+    reason: filters.Reason = None,
+    rule: filters.Rule = None,
+    caller: filters.Caller = None,
+    show: Annotated[int, typer.Option("--show", min=0, metavar="N", help="Show at most so many findings.")] = SHOWN,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> int:
+    """Decide recorded requests again, and compare.
+
+    Each is decided on the facts and by the rules of its time; nothing of a record is believed but what was asked, when,
+    and on which revision. Exit code 0: everything comes out as recorded; 1: something does not, and is shown side by
+    side.
+
+    With `--policies`, `--facts-now`, `--without-key` or `--without-member` it tells instead what would have been
+    answered otherwise; the exit code is 1 for the flips named by `--fail-on`.
+    """
+    session: Session = context.obj
+    wanted = filters.wanted_of(
+        session.environment.now(),
+        since,
+        until,
+        workspace=workspace,
+        key=key,
+        principal=principal,
+        scope=scope,
+        resource=resource,
+        decision=decision,
+        reason=reason,
+        rule=rule,
+        caller=caller,
+    )
+    task = _Task(
+        scenario=_scenario(policies, facts_now, without or (), without_members or (), workspace),
+        least=least,
+        failing=told_flips(fail_on),
+        filter=_line_filter(wanted),
+        shown=show,
+        as_json=as_json,
+    )
+    task.check()
+    settings = load_settings(data_dir=data_dir)
+    found = sources(files or [settings.data_dir])
+    return 0 if _run(session, task, settings, found, pack) else NO
+
+
+class _Task(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be done. `scenario` None: a replay."""
+
+    scenario: Scenario | None
+    least: str | None
+    failing: tuple[str, ...]
+    filter: LineFilter | None
+    shown: int
+    as_json: bool
+
+    def check(self) -> None:
+        """Raise UsageError where options do not go together."""
+        if self.least is not None and self.scenario is not None:
+            raise UsageError("usage", "`--least-privilege` stands alone; it supposes nothing else")
+        if self.failing and self.scenario is None:
+            raise UsageError(
+                "usage", "`--fail-on` needs something to suppose: `--policies`, `--facts-now`, `--without-…`"
+            )
+
+
+def _run(session: Session, task: _Task, settings: Settings, found: list[Source], pack: Path | None) -> bool:
+    """Do it and show it; whether the answer is yes."""
+    screen = session.screen
+    with past_of(session, settings, pack) as archive, replaying(session, found) as advance:
+        started = session.environment.now()
+        options = ReplayOptions(progress=advance, shown=task.shown, wanted=task.filter)
+        answer: ReplayReport | Foreseen | LeastPrivilege
+        if task.least is not None:
+            answer = least_privilege(archive, found, task.least, options)
+        elif task.scenario is not None:
+            answer = foresee(archive, found, task.scenario, options)
+        else:
+            answer = replay(archive, found, options)
+        spent = session.environment.now() - started
+    if isinstance(answer, LeastPrivilege):
+        return show_least_privilege(screen, answer, as_json=task.as_json)
+    if isinstance(answer, Foreseen):
+        return show_foreseen(screen, answer, spent, failing=task.failing, as_json=task.as_json)
+    show_replayed(screen, answer, spent, as_json=task.as_json)
+    return answer.is_clean
+
+
+def _scenario(
+    policies: Path | None, facts_now: bool, keys: Sequence[str], members: Sequence[str], workspace: str | None
+) -> Scenario | None:
+    """What the options suppose; None for nothing. Raises UsageError, PolicyErrors."""
+    edits = [*map(without_key, keys), *(_member_edit(member, workspace) for member in members)]
+    if policies is None and not facts_now and not edits:
+        return None
+    policy = None if policies is None else load_policy(read_folder(policies))
+    return Scenario(policy=policy, edits=tuple(edits), facts_now=facts_now)
+
+
+def _member_edit(text: str, workspace: str | None) -> Edit:
+    user, colon, team = text.partition(":")
+    if not (user and colon and team):
+        raise UsageError("usage", f"`--without-member` takes USER:TEAM, such as `ada:prod-operators`, not `{text}`")
+    return without_member(team, user, workspace)
+
+
+def _line_filter(wanted: Wanted) -> LineFilter | None:
+    """None where all records are wanted: then nothing needs to be decoded for it."""
+    if wanted == Wanted():
+        return None
+    find = finder(wanted)
+    return lambda text: find(text) is not None
+
+
+@contextmanager
+def past_of(session: Session, settings: Settings, pack: Path | None) -> Iterator[Archive]:
+    """Where the facts come from."""
+    if pack is not None:
+        yield PackArchive(pack)
+        return
+    with session.environment.facts(settings) as store:
+        yield StoreArchive(store)
+
+
+def replaying(session: Session, found: Sequence[Source]) -> AbstractContextManager[Callable[[int], None]]:
+    """A bar over the bytes of all files."""
+    return session.screen.progress("replaying", sum(source.path.stat().st_size for source in found))

@@ -1,0 +1,1 @@
+"""`policy`: what authors ask of rule files, and which of them decide."""
