@@ -73,6 +73,21 @@ def create_app(
     name = make_name or RandomNames()
     legacy = chosen.legacy.name if chosen.legacy else None
     site = _site(services, chosen, local_actor, name)
+    app = _bare(site, legacy)
+    app.add_middleware(Heads)
+    app.add_middleware(Bugs)
+    app.add_middleware(Tracing, make=name)
+    app.add_exception_handler(HTTPException, http_problem)
+    needed = security(legacy)
+    add_decide_routes(app, site, needed)
+    add_v1_routes(app, site, needed)
+    add_operation_routes(app, site)
+    add_documentation(app, legacy)
+    return app
+
+
+def _bare(site: Site, legacy: str | None) -> Application:
+    """The application without a route."""
     app = Application(
         title="policy-service",
         version=_version(),
@@ -86,15 +101,6 @@ def create_app(
     )
     app.legacy_header = legacy
     app.state.site = site
-    app.add_middleware(Heads)
-    app.add_middleware(Bugs)
-    app.add_middleware(Tracing, make=name)
-    app.add_exception_handler(HTTPException, http_problem)
-    needed = security(legacy)
-    add_decide_routes(app, site, needed)
-    add_v1_routes(app, site, needed)
-    add_operation_routes(app, site)
-    add_documentation(app, legacy)
     return app
 
 

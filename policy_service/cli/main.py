@@ -15,7 +15,7 @@ from policy_service.cli.deciding import decide
 from policy_service.cli.keys import commands as keys
 from policy_service.cli.keys import importing
 from policy_service.cli.ledger import commands as ledger
-from policy_service.cli.policy import live as policy
+from policy_service.cli.policy import commands as policy
 from policy_service.cli.serving import serve, setup, snapshot
 from policy_service.cli.shared.environment import Environment, Session
 from policy_service.cli.shared.screen import Screen

@@ -11,19 +11,18 @@ import typer
 
 from policy_service.cli.shared.client import connect
 from policy_service.cli.shared.environment import Session
+from policy_service.cli.shared.grouped import spread
 from policy_service.cli.shared.nouns import field, instant, noun, show_list
 from policy_service.cli.shared.options import AsJson, DataDir, Limit, Url, Workspace
+from policy_service.cli.shared.period import Period
 from policy_service.cli.shared.screen import Screen
-from policy_service.model.errors import UsageError
-from policy_service.model.instants import MAX_NS, MIN_NS, NS_PER_S, format_rfc3339, parse_rfc3339
+from policy_service.model.instants import MAX_NS, MIN_NS, format_rfc3339
 
 app = noun("Who changed what, when.")
 
 _DIGEST: Final = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 """Shortened in tables: JSON has them whole."""
 
-_AGO: Final = re.compile(r"([1-9]\d{0,5})([smhd])", re.ASCII)
-_UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _TIMES: Final = re.compile(r".*_at|not_before", re.ASCII)
 """Members of facts that are instants, in nanoseconds."""
 
@@ -42,23 +41,20 @@ Actor = Annotated[str | None, typer.Option("--actor", metavar="WHO", help="Made 
 Action = Annotated[str | None, typer.Option("--action", metavar="NAME", help="That did this, such as api_key.revoke.")]
 Entity = Annotated[str | None, typer.Option("--entity", metavar="KIND", help="About this kind of fact, such as user.")]
 Subject = Annotated[str | None, typer.Option("--subject", metavar="ID", help="About this one.")]
-Since = Annotated[
-    str | None, typer.Option("--since", metavar="TIME", help="Not before: 2026-11-24T06:00:00Z, or 90m, 2h, 7d ago.")
-]
-Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Before that instant.")]
 After = Annotated[int | None, typer.Option("--after", min=0, metavar="REV", help="Only later revisions.")]
 Newest = Annotated[bool, typer.Option("--newest", help="The newest first.")]
 
 
 @app.command("list")
+@spread
 def list_changes(
     context: typer.Context,
+    *,
     actor: Actor = None,
     action: Action = None,
     entity: Entity = None,
     subject: Subject = None,
-    since: Since = None,
-    until: Until = None,
+    period: Period,
     after: After = None,
     newest: Newest = False,
     workspace: Workspace = None,
@@ -72,14 +68,12 @@ def list_changes(
     Of one workspace, or of all for the operator.
     """
     session: Session = context.obj
-    now = session.environment.now()
     asked = {
         "actor": actor,
         "action": action,
         "entity": entity,
         "subject": subject,
-        "since": read_time(since, now, "--since"),
-        "until": read_time(until, now, "--until"),
+        **period.texts(session.environment.now()),
         "after": after,
         "order": "newest" if newest else None,
     }
@@ -107,23 +101,6 @@ def show_change(
     session.screen.fields([(header, value(change)) for header, value in _FIELDS])
     for effect in change["effects"]:
         show_effect(session.screen, effect)
-
-
-def read_time(text: str | None, now: int, option: str) -> str | None:
-    """An instant, or how long ago, as an instant.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    if text is None:
-        return None
-    ago = _AGO.fullmatch(text)
-    if ago is not None:
-        return format_rfc3339(max(now - int(ago[1]) * _UNIT_S[ago[2]] * NS_PER_S, MIN_NS))
-    found = parse_rfc3339(text)
-    if found is None:
-        raise UsageError("usage", f"`{option} {text}` must be an instant such as 2026-11-24T06:00:00Z, or 90m, 2h, 7d")
-    return format_rfc3339(found)
 
 
 def show_effect(screen: Screen, effect: dict[str, Any]) -> None:

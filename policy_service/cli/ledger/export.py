@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
-from policy_service.cli.ledger import filters
+from policy_service.cli.ledger.filters import Filters
+from policy_service.cli.ledger.options import ledger_folder
 from policy_service.cli.shared.environment import Session
-from policy_service.cli.shared.options import AsJson, DataDir, Workspace
+from policy_service.cli.shared.grouped import spread
+from policy_service.cli.shared.options import AsJson, DataDir
+from policy_service.cli.shared.period import Period
 from policy_service.model.errors import UsageError
 from policy_service.settings import load_settings
 
@@ -21,25 +24,18 @@ def register(app: typer.Typer) -> None:
     app.command("export")(export_records)
 
 
+@spread
 def export_records(
     context: typer.Context,
+    *,
     out: Annotated[
         Path, typer.Argument(metavar="OUT", help="The file to write; it must not exist.", show_default=False)
     ],
     format: Annotated[  # noqa: A002 - the option's name
         str | None, typer.Option("--format", metavar="jsonl|parquet", help="[default: by the name of OUT]")
     ] = None,
-    since: filters.Since = None,
-    until: filters.Until = None,
-    workspace: Workspace = None,
-    key: filters.Key = None,
-    principal: filters.Principal = None,
-    scope: filters.Scope = None,
-    resource: filters.Resource = None,
-    decision: filters.Decision = None,
-    reason: filters.Reason = None,
-    rule: filters.Rule = None,
-    caller: filters.Caller = None,
+    period: Period,
+    filters: Filters,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -52,12 +48,8 @@ def export_records(
     from policy_service.ledger.export import export_lines, export_parquet  # noqa: PLC0415 - as said
 
     session: Session = context.obj
-    members = {"key": key, "principal": principal, "scope": scope, "resource": resource, "decision": decision}
-    members |= {"reason": reason, "rule": rule, "caller": caller, "workspace": workspace}
-    wanted = filters.wanted_of(session.environment.now(), since, until, **members)
-    folder = load_settings(data_dir=data_dir).ledger_path()
-    if not folder.is_dir():
-        raise UsageError("no_ledger", f"there is no ledger at `{folder}`; name the data directory with `--data-dir`")
+    wanted = filters.wanted(session.environment.now(), period)
+    folder = ledger_folder(load_settings(data_dir=data_dir))
     if _format(format, out) == "parquet":
         count = export_parquet(folder, out, wanted)
     else:

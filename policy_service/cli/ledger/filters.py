@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
+import msgspec
 import typer
 
-from policy_service.cli.administration.changes import Since, Until, read_time
+from policy_service.cli.shared.grouped import Group
 from policy_service.cli.shared.nouns import to_the_second
+from policy_service.cli.shared.options import Workspace
+from policy_service.cli.shared.period import Period
 from policy_service.ledger.codec import encode_record
 from policy_service.ledger.query import Wanted
 from policy_service.ledger.record import DecisionRecord
 from policy_service.model.errors import UsageError
-from policy_service.model.instants import MAX_NS, MIN_NS, format_rfc3339, parse_rfc3339
-
-__all__ = ["Caller", "Decision", "Key", "Principal", "Reason", "Resource", "Rule", "Scope", "Since", "Until"]
+from policy_service.model.instants import MAX_NS, MIN_NS, format_rfc3339
 
 Key = Annotated[str | None, typer.Option("--key", metavar="ID", help="Public id of the key that was shown.")]
 Principal = Annotated[str | None, typer.Option("--principal", metavar="KIND:ID", help="Who it acts as: user:mira.")]
@@ -28,20 +29,30 @@ Caller = Annotated[str | None, typer.Option("--caller", metavar="WHO", help="Who
 COLUMNS: Final = ("decided at", "decision", "reason", "rule", "key", "acts as", "scope", "resource", "workspace", "id")
 
 
-def wanted_of(now: int, since: str | None, until: str | None, **members: Any) -> Wanted:
-    """What the options ask for.
+class Filters(Group, frozen=True):
+    """Members that a record must have. All that are given must fit."""
 
-    Raises:
-        UsageError: an instant is none; the decision is neither.
-    """
-    if members.get("decision") not in (None, "allow", "deny"):
-        raise UsageError("usage", f"`--decision {members['decision']}` must be allow or deny")
-    return Wanted(since=_instant(since, now, "--since"), until=_instant(until, now, "--until"), **members)
+    workspace: Workspace = None
+    key: Key = None
+    principal: Principal = None
+    scope: Scope = None
+    resource: Resource = None
+    decision: Decision = None
+    reason: Reason = None
+    rule: Rule = None
+    caller: Caller = None
 
+    def wanted(self, now: int, period: Period | None = None) -> Wanted:
+        """What the options ask for.
 
-def _instant(text: str | None, now: int, option: str) -> int | None:
-    read = read_time(text, now, option)
-    return None if read is None else parse_rfc3339(read)
+        Raises:
+            UsageError: an instant is none; the decision is neither.
+        """
+        if self.decision not in (None, "allow", "deny"):
+            raise UsageError("usage", f"`--decision {self.decision}` must be allow or deny")
+        since, until = (period or Period()).instants(now)
+        members: dict[str, Any] = msgspec.structs.asdict(self)
+        return Wanted(since=since, until=until, **members)
 
 
 def row(record: DecisionRecord) -> tuple[Any, ...]:

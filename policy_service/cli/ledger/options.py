@@ -10,6 +10,7 @@ import typer
 
 from policy_service.ledger.keys import load_verifiers, verifiers_path
 from policy_service.ledger.notes import Verifier
+from policy_service.model.errors import UsageError
 from policy_service.settings import Settings
 
 PublicKey = Annotated[
@@ -27,3 +28,11 @@ def verifiers(settings: Settings, public_key: Path | None) -> Sequence[Verifier]
         UsageError: there are none, or the file is damaged.
     """
     return load_verifiers(public_key or verifiers_path(settings.signing_key_path()))
+
+
+def ledger_folder(settings: Settings) -> Path:
+    """Where the ledger is. Raises UsageError `no_ledger`."""
+    folder = settings.ledger_path()
+    if not folder.is_dir():
+        raise UsageError("no_ledger", f"there is no ledger at `{folder}`; name the data directory with `--data-dir`")
+    return folder

@@ -11,10 +11,13 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
-from policy_service.cli.ledger import filters
+from policy_service.cli.ledger.filters import COLUMNS, Filters, line_of, row
+from policy_service.cli.ledger.options import ledger_folder
 from policy_service.cli.shared.client import connect
 from policy_service.cli.shared.environment import Session
-from policy_service.cli.shared.options import AsJson, DataDir, Limit, Url, Workspace
+from policy_service.cli.shared.grouped import spread
+from policy_service.cli.shared.options import AsJson, DataDir, Limit, Url
+from policy_service.cli.shared.period import Period
 from policy_service.ledger.browsing import Browser, Seen, oldest_first
 from policy_service.ledger.layout import contents
 from policy_service.ledger.query import Wanted, finder
@@ -38,19 +41,12 @@ def register(app: typer.Typer) -> None:
     app.command("query")(query_records)
 
 
+@spread
 def query_records(
     context: typer.Context,
-    since: filters.Since = None,
-    until: filters.Until = None,
-    workspace: Workspace = None,
-    key: filters.Key = None,
-    principal: filters.Principal = None,
-    scope: filters.Scope = None,
-    resource: filters.Resource = None,
-    decision: filters.Decision = None,
-    reason: filters.Reason = None,
-    rule: filters.Rule = None,
-    caller: filters.Caller = None,
+    *,
+    period: Period,
+    filters: Filters,
     oldest: Annotated[bool, typer.Option("--oldest", help="The oldest first.")] = False,
     limit: Limit = None,
     sql: Sql = None,
@@ -67,9 +63,7 @@ def query_records(
     `SELECT reason, count(*) FROM decisions GROUP BY ALL`.
     """
     session: Session = context.obj
-    members = {"key": key, "principal": principal, "scope": scope, "resource": resource, "decision": decision}
-    members |= {"reason": reason, "rule": rule, "caller": caller}
-    wanted = filters.wanted_of(session.environment.now(), since, until, workspace=workspace, **members)
+    wanted = filters.wanted(session.environment.now(), period)
     if sql is not None:
         _sql(session, sql, wanted, data_dir, url, limit, as_json)
     elif url is not None:
@@ -109,9 +103,7 @@ def _found(
     session: Session, wanted: Wanted, data_dir: Path | None, oldest: bool, stack: ExitStack | None
 ) -> Iterator[DecisionRecord]:
     """The records that fit; a bar on a terminal, as long as `stack` is open, tells how far the search is."""
-    folder = load_settings(data_dir=data_dir).ledger_path()
-    if not folder.is_dir():
-        raise UsageError("no_ledger", f"there is no ledger at `{folder}`; name the data directory with `--data-dir`")
+    folder = ledger_folder(load_settings(data_dir=data_dir))
     shards = contents(folder)
     found: Iterator[Seen] = oldest_first(shards) if oldest else iter(Browser(shards, {}))
     if stack is None:
@@ -153,7 +145,7 @@ def _show(
     screen = session.screen
     if as_json:
         for record in islice(records, limit):
-            screen.json_line(filters.line_of(record))
+            screen.json_line(line_of(record))
         return
     most = limit or SHOWN
     shown = list(islice(records, most))
@@ -163,7 +155,7 @@ def _show(
     if not shown:
         screen.note("none")
         return
-    screen.table(filters.COLUMNS, [filters.row(record) for record in shown])
+    screen.table(COLUMNS, [row(record) for record in shown])
     if has_more:
         screen.note(f"the first {most}; there are more, see `--limit`")
 
@@ -185,7 +177,7 @@ def _sql(
     answer = ask([load_settings(data_dir=data_dir).ledger_path()], sql, limit)
     if as_json:
         for values in answer.rows:
-            row = dict(zip(answer.columns, values, strict=True))
-            session.screen.json_line(msgspec.json.encode(row, enc_hook=str).decode())
+            named = dict(zip(answer.columns, values, strict=True))
+            session.screen.json_line(msgspec.json.encode(named, enc_hook=str).decode())
     else:
         session.screen.table(answer.columns, answer.rows)

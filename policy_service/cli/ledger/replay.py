@@ -10,24 +10,24 @@ from typing import Annotated
 import msgspec
 import typer
 
-from policy_service.cli.ledger import filters
-from policy_service.cli.ledger.foresee import FailOn, show_foreseen, show_least_privilege, told_flips
+from policy_service.cli.ledger.filters import Filters
+from policy_service.cli.ledger.foresee import show_foreseen, show_least_privilege, told_flips
 from policy_service.cli.ledger.replayed import show_replayed
+from policy_service.cli.ledger.supposed import Supposed
 from policy_service.cli.shared.environment import Session
-from policy_service.cli.shared.options import AsJson, DataDir, Workspace
-from policy_service.language.load import load_policy
+from policy_service.cli.shared.grouped import spread
+from policy_service.cli.shared.options import AsJson, DataDir
+from policy_service.cli.shared.period import Period
 from policy_service.ledger.query import Wanted, finder
 from policy_service.ledger.reader import Source, sources
 from policy_service.model.errors import UsageError
 from policy_service.service.auditing.archive import Archive, StoreArchive
 from policy_service.service.auditing.foresee import Foreseen, Scenario, foresee
-from policy_service.service.auditing.hypotheses import Edit, without_key, without_member
 from policy_service.service.auditing.least_privilege import LeastPrivilege, least_privilege
 from policy_service.service.auditing.record_order import LineFilter
 from policy_service.service.auditing.replay import ReplayOptions, replay
 from policy_service.service.auditing.replay_pack import PackArchive
 from policy_service.service.auditing.replay_report import SHOWN, ReplayReport
-from policy_service.service.policies.policy_folder import read_folder
 from policy_service.settings import Settings, load_settings
 
 NO = 1
@@ -38,44 +38,24 @@ def register(app: typer.Typer) -> None:
     app.command("replay")(replay_records)
 
 
+Files = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[FILES]...", help="Exported records, or folders. [default: the data directory's ledger]"),
+]
+Pack = Annotated[Path | None, typer.Option("--pack", metavar="FILE", help="Facts and bundles from this replay pack.")]
+Show = Annotated[int, typer.Option("--show", min=0, metavar="N", help="Show at most so many findings.")]
+
+
+@spread
 def replay_records(
     context: typer.Context,
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[FILES]...", help="Exported records, or folders. [default: the data directory's ledger]"
-        ),
-    ] = None,
-    pack: Annotated[
-        Path | None, typer.Option("--pack", metavar="FILE", help="Facts and bundles from this replay pack.")
-    ] = None,
-    policies: Annotated[
-        Path | None, typer.Option("--policies", metavar="DIR", help="What if these rule files had decided?")
-    ] = None,
-    facts_now: Annotated[bool, typer.Option("--facts-now", help="Old requests, today's facts.")] = False,
-    without: Annotated[
-        list[str] | None, typer.Option("--without-key", metavar="KEY", help="What if this key had not been there?")
-    ] = None,
-    without_members: Annotated[
-        list[str] | None,
-        typer.Option("--without-member", metavar="USER:TEAM", help="What if this membership had not been there?"),
-    ] = None,
-    least: Annotated[
-        str | None, typer.Option("--least-privilege", metavar="KEY", help="The fewest scopes that this key needed.")
-    ] = None,
-    fail_on: FailOn = None,
-    since: filters.Since = None,
-    until: filters.Until = None,
-    workspace: Workspace = None,
-    key: filters.Key = None,
-    principal: filters.Principal = None,
-    scope: filters.Scope = None,
-    resource: filters.Resource = None,
-    decision: filters.Decision = None,
-    reason: filters.Reason = None,
-    rule: filters.Rule = None,
-    caller: filters.Caller = None,
-    show: Annotated[int, typer.Option("--show", min=0, metavar="N", help="Show at most so many findings.")] = SHOWN,
+    *,
+    files: Files = None,
+    pack: Pack = None,
+    supposed: Supposed,
+    period: Period,
+    filters: Filters,
+    show: Show = SHOWN,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> int:
@@ -89,25 +69,11 @@ def replay_records(
     answered otherwise; the exit code is 1 for the flips named by `--fail-on`.
     """
     session: Session = context.obj
-    wanted = filters.wanted_of(
-        session.environment.now(),
-        since,
-        until,
-        workspace=workspace,
-        key=key,
-        principal=principal,
-        scope=scope,
-        resource=resource,
-        decision=decision,
-        reason=reason,
-        rule=rule,
-        caller=caller,
-    )
     task = _Task(
-        scenario=_scenario(policies, facts_now, without or (), without_members or (), workspace),
-        least=least,
-        failing=told_flips(fail_on),
-        filter=_line_filter(wanted),
+        scenario=supposed.scenario(filters.workspace),
+        least=supposed.least,
+        failing=told_flips(supposed.fail_on),
+        filter=_line_filter(filters.wanted(session.environment.now(), period)),
         shown=show,
         as_json=as_json,
     )
@@ -157,24 +123,6 @@ def _run(session: Session, task: _Task, settings: Settings, found: list[Source],
         return show_foreseen(screen, answer, spent, failing=task.failing, as_json=task.as_json)
     show_replayed(screen, answer, spent, as_json=task.as_json)
     return answer.is_clean
-
-
-def _scenario(
-    policies: Path | None, facts_now: bool, keys: Sequence[str], members: Sequence[str], workspace: str | None
-) -> Scenario | None:
-    """What the options suppose; None for nothing. Raises UsageError, PolicyErrors."""
-    edits = [*map(without_key, keys), *(_member_edit(member, workspace) for member in members)]
-    if policies is None and not facts_now and not edits:
-        return None
-    policy = None if policies is None else load_policy(read_folder(policies))
-    return Scenario(policy=policy, edits=tuple(edits), facts_now=facts_now)
-
-
-def _member_edit(text: str, workspace: str | None) -> Edit:
-    user, colon, team = text.partition(":")
-    if not (user and colon and team):
-        raise UsageError("usage", f"`--without-member` takes USER:TEAM, such as `ada:prod-operators`, not `{text}`")
-    return without_member(team, user, workspace)
 
 
 def _line_filter(wanted: Wanted) -> LineFilter | None:

@@ -9,16 +9,17 @@ from typing import Annotated, Final
 
 import typer
 
-from policy_service.cli.ledger import filters
+from policy_service.cli.ledger.filters import Filters, decided_at, line_of
+from policy_service.cli.ledger.options import ledger_folder
 from policy_service.cli.shared.environment import Session
-from policy_service.cli.shared.options import AsJson, DataDir, Workspace
+from policy_service.cli.shared.grouped import spread
+from policy_service.cli.shared.options import AsJson, DataDir
 from policy_service.cli.shared.screen import Screen
 from policy_service.ledger.browsing import Browser
 from policy_service.ledger.following import Follower
 from policy_service.ledger.layout import contents
 from policy_service.ledger.query import finder
 from policy_service.ledger.record import DecisionRecord
-from policy_service.model.errors import UsageError
 from policy_service.settings import load_settings
 
 INTERVAL_S: Final = 0.2
@@ -29,16 +30,15 @@ def register(app: typer.Typer) -> None:
     app.command("tail")(tail_records)
 
 
+@spread
 def tail_records(
     context: typer.Context,
+    *,
     count: Annotated[
         int, typer.Option("--lines", "-n", min=0, max=100_000, metavar="N", help="The last so many.")
     ] = 10,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with those that come, until Ctrl-C.")] = False,
-    workspace: Workspace = None,
-    key: filters.Key = None,
-    decision: filters.Decision = None,
-    reason: filters.Reason = None,
+    filters: Filters,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -47,11 +47,8 @@ def tail_records(
     Following goes on through new segments, new shards and servers that start again.
     """
     session: Session = context.obj
-    members = {"workspace": workspace, "key": key, "decision": decision, "reason": reason}
-    find = finder(filters.wanted_of(session.environment.now(), None, None, **members))
-    folder = load_settings(data_dir=data_dir).ledger_path()
-    if not folder.is_dir():
-        raise UsageError("no_ledger", f"there is no ledger at `{folder}`; name the data directory with `--data-dir`")
+    find = finder(filters.wanted(session.environment.now()))
+    folder = ledger_folder(load_settings(data_dir=data_dir))
     coming = Follower(folder) if follow else None
     found = (record for seen in Browser(contents(folder), {}) if (record := find(seen.text)) is not None)
     last = list(islice(found, count))
@@ -80,14 +77,14 @@ def _follow(screen: Screen, coming: Follower, find: Callable[[bytes], DecisionRe
 
 def _show(screen: Screen, record: DecisionRecord, as_json: bool) -> None:
     if as_json:
-        screen.json_line(filters.line_of(record))
+        screen.json_line(line_of(record))
         return
     asked, principal = record.request, record.principal
     who = asked.credential.key_id or asked.credential.outcome
     acts = "" if principal is None else f" {principal.kind}:{principal.id}"
     style = "green" if record.decision == "allow" else "red"
     screen.parts(
-        (f"{filters.decided_at(record)} ", "dim"),
+        (f"{decided_at(record)} ", "dim"),
         (f"{record.decision:5} ", style),
         (f"{record.reason}{f' by {record.rule}' if record.rule else ''}", "bold"),
         (f"  {asked.scope} on {asked.resource.type}:{asked.resource.id}", ""),

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
-from policy_service.cli.ledger.options import PublicKey, verifiers
+from policy_service.cli.ledger.options import PublicKey, ledger_folder, verifiers
 from policy_service.cli.ledger.revocation import revocation_document, show_revocation
 from policy_service.cli.shared.environment import Session
 from policy_service.cli.shared.options import AsJson, DataDir
@@ -18,7 +18,6 @@ from policy_service.cli.shared.screen import Screen
 from policy_service.ledger.findings import Finding
 from policy_service.ledger.reader import sources
 from policy_service.ledger.verify import Verified
-from policy_service.model.errors import UsageError
 from policy_service.model.instants import NS_PER_S
 from policy_service.service.auditing.archive import Archive, StoreArchive
 from policy_service.service.auditing.audit import audit
@@ -63,9 +62,7 @@ def verify_ledger(
     """
     session: Session = context.obj
     settings = load_settings(data_dir=data_dir)
-    folder = settings.ledger_path()
-    if not folder.is_dir():
-        raise UsageError("no_ledger", f"there is no ledger at `{folder}`; name the data directory with `--data-dir`")
+    folder = ledger_folder(settings)
     keys = verifiers(settings, public_key)
     receipt = None if revocation is None else read_receipt(revocation)
     kept = [one for file in against or () for one in kept_checkpoints(file, keys)]

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from policy_service.cli.policy.diagnostic_formats import Format, show_formatted
+from policy_service.cli.policy.folder import chosen_folder
 from policy_service.cli.policy.options import DiagnosticFormat, PolicyFolder
 from policy_service.cli.policy.report import Checked, check_folder, located, show_checked
 from policy_service.cli.policy.store import PREFIX, stored_files
 from policy_service.cli.policy.text import policy_document, show_policy
 from policy_service.cli.policy.watch import watch_folder
 from policy_service.cli.shared.environment import Session
-from policy_service.cli.shared.nouns import noun
 from policy_service.cli.shared.options import AsJson, DataDir, Url
 from policy_service.cli.shared.output import write_file
 from policy_service.engine.link import compile_policy
@@ -25,20 +25,9 @@ from policy_service.language.memory import Memory
 from policy_service.language.policy import Policy
 from policy_service.language.schema import schemas
 from policy_service.model.errors import PolicyErrors
-from policy_service.service.policies.policy_folder import load_folder, shipped_folder
-
-app = noun("Rule files: check them, see what they mean.")
-DEFAULT_FOLDER: Final = Path("policies")
+from policy_service.service.policies.policy_folder import load_folder
 
 
-def chosen_folder(given: Path | None) -> Path:
-    """The folder named, else `policies` here, else the shipped one."""
-    if given is not None:
-        return given
-    return DEFAULT_FOLDER if DEFAULT_FOLDER.is_dir() else shipped_folder()
-
-
-@app.command("check")
 def check_policy(
     context: typer.Context,
     folder: PolicyFolder = None,
@@ -67,7 +56,6 @@ def check_policy(
     return 0 if once().is_good else 1
 
 
-@app.command("show")
 def show(
     context: typer.Context,
     folder: PolicyFolder = None,
@@ -105,7 +93,6 @@ def _loaded(path: Path) -> Policy:
     return loaded.policy
 
 
-@app.command("schema")
 def write_schemas(
     context: typer.Context,
     out: Annotated[

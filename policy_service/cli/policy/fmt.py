@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from policy_service.cli.policy.check import chosen_folder
+from policy_service.cli.policy.folder import chosen_folder
 from policy_service.cli.policy.options import PolicyFolder
 from policy_service.cli.policy.report import count, diagnostics_document, located
 from policy_service.cli.shared.environment import Session

@@ -7,8 +7,8 @@ from typing import Annotated, Final
 import typer
 
 from policy_service.analysis.lint.lint import Prover
-from policy_service.cli.policy.check import chosen_folder
 from policy_service.cli.policy.diagnostic_formats import Format, show_formatted
+from policy_service.cli.policy.folder import chosen_folder
 from policy_service.cli.policy.options import DiagnosticFormat, PolicyFolder
 from policy_service.cli.policy.report import count, diagnostics_document, located
 from policy_service.cli.policy.solver import INSTALL, has_solver

@@ -7,39 +7,20 @@ from typing import Annotated
 import typer
 
 from policy_service.cli.policy.changes import change_of_policy, show_change_of_policy
-from policy_service.cli.policy.check import app, chosen_folder
-from policy_service.cli.policy.diff import diff_policies
-from policy_service.cli.policy.explain import explain_decision, why_not_allowed
-from policy_service.cli.policy.fmt import format_policy
-from policy_service.cli.policy.lint import lint_policy
+from policy_service.cli.policy.folder import chosen_folder
 from policy_service.cli.policy.options import PolicyFolder
-from policy_service.cli.policy.prove import prove_policy
-from policy_service.cli.policy.shadow import shadow
 from policy_service.cli.policy.store import activations, publish, short, switch, whole_digest
-from policy_service.cli.policy.testing.run import run_tests
 from policy_service.cli.shared.client import Api, connect
 from policy_service.cli.shared.environment import Session
 from policy_service.cli.shared.nouns import instant, show_list
-from policy_service.cli.shared.options import AsJson, DataDir, Limit, Url
+from policy_service.cli.shared.options import AsJson, DataDir, Force, Limit, Url
 from policy_service.language.load import load_policy
 from policy_service.model.errors import UsageError
 from policy_service.service.policies.policy_folder import read_folder
 
 Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Why; stands in the changes.")]
-Force = Annotated[bool, typer.Option("--force", help="Even if it ends your own access.")]
-__all__ = ["app"]
-
-app.command("shadow")(shadow)
-app.command("test")(run_tests)
-app.command("lint")(lint_policy)
-app.command("fmt")(format_policy)
-app.command("prove")(prove_policy)
-app.command("diff")(diff_policies)
-app.command("explain")(explain_decision)
-app.command("why-not")(why_not_allowed)
 
 
-@app.command("activate")
 def activate(
     context: typer.Context,
     folder: PolicyFolder = None,
@@ -72,7 +53,6 @@ def activate(
         session.screen.line(f"{short(digest)} decides (revision {answer['revision']})")
 
 
-@app.command("history")
 def history(
     context: typer.Context, limit: Limit = None, data_dir: DataDir = None, url: Url = None, as_json: AsJson = False
 ) -> None:
@@ -90,7 +70,6 @@ def history(
     show_list(session, answer, columns, as_json)
 
 
-@app.command("rollback")
 def rollback(
     context: typer.Context,
     digest: Annotated[

@@ -10,7 +10,7 @@ import typer
 
 from policy_service.analysis.as_suite import suite_file
 from policy_service.cli.deciding.situation_text import situation_document, situation_rows
-from policy_service.cli.policy.check import chosen_folder
+from policy_service.cli.policy.folder import chosen_folder
 from policy_service.cli.policy.options import PolicyFolder
 from policy_service.cli.policy.report import diagnostics_document, located
 from policy_service.cli.policy.solver import require_solver

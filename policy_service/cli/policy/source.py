@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 from typing import Final
 
-from policy_service.cli.policy.check import chosen_folder
+from policy_service.cli.policy.folder import chosen_folder
 from policy_service.cli.policy.store import PREFIX, stored_files
 from policy_service.cli.shared.environment import Session
 from policy_service.model.errors import UsageError

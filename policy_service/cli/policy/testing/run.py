@@ -11,7 +11,7 @@ import typer
 
 from policy_service.analysis.coverage import cover
 from policy_service.analysis.run_suite import run_suite
-from policy_service.cli.policy.check import chosen_folder
+from policy_service.cli.policy.folder import chosen_folder
 from policy_service.cli.policy.options import PolicyFolder
 from policy_service.cli.policy.solver import require_solver
 from policy_service.cli.policy.testing.coverage_html import coverage_page
@@ -21,8 +21,10 @@ from policy_service.cli.policy.testing.tested import Tested, tested_document
 from policy_service.cli.policy.testing.tested_screen import show_tested
 from policy_service.cli.policy.watch import watch_folder
 from policy_service.cli.shared.environment import Session
+from policy_service.cli.shared.grouped import Group, spread
 from policy_service.cli.shared.options import AsJson
 from policy_service.cli.shared.output import write_file
+from policy_service.cli.shared.screen import Screen
 from policy_service.engine.link import compile_policy
 from policy_service.language.suite.suite import SuiteTest
 from policy_service.model.errors import UsageError
@@ -49,19 +51,42 @@ Timeout = Annotated[
 ]
 
 
+class Covering(Group, frozen=True):
+    """What is to be shown of coverage."""
+
+    coverage: WithCoverage = False
+    html: Html = None
+    fail_under: FailUnder = None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anything is."""
+        return self.coverage or self.html is not None or self.fail_under is not None
+
+
+class Suggesting(Group, frozen=True):
+    """What is to be suggested for the gaps, and where it is to be written."""
+
+    suggest: Suggest = False
+    write: Write = None
+    timeout: Timeout = DEFAULT_TIMEOUT_S
+
+    def wanted(self) -> Wanted | None:
+        """None for nothing."""
+        return Wanted(self.write, self.timeout) if self.suggest or self.write is not None else None
+
+
+@spread
 def run_tests(
     context: typer.Context,
+    *,
     folder: PolicyFolder = None,
     keyword: Keyword = None,
     verbose: Verbose = False,
     watch: Watch = False,
     junit_file: JunitFile = None,
-    coverage: WithCoverage = False,
-    html: Html = None,
-    fail_under: FailUnder = None,
-    suggest: Suggest = False,
-    write: Write = None,
-    timeout: Timeout = DEFAULT_TIMEOUT_S,
+    covering: Covering,
+    suggesting: Suggesting,
     as_json: AsJson = False,
 ) -> int:
     """Decide the cases of DIR/tests/*.yaml, and compare.
@@ -70,23 +95,14 @@ def run_tests(
     or a suggestion is undecided.
     """
     session: Session = context.obj
-    path = chosen_folder(folder)
-    wanted = Wanted(write, timeout) if suggest or write is not None else None
+    path, wanted = chosen_folder(folder), suggesting.wanted()
     if wanted is not None:
         require_solver()
-    _refuse_both(write, watch=watch, keyword=keyword)
-    is_covered = coverage or html is not None or fail_under is not None or wanted is not None
+    _refuse_both(suggesting.write, watch=watch, keyword=keyword)
 
     def once() -> Tested:
-        tested = run_folder(
-            path, keyword, with_coverage=is_covered, fail_under=fail_under or 0.0, may_be_empty=wanted is not None
-        )
-        if wanted is not None and tested.suite.policy is not None:
-            tested = with_suggestions(session.screen, tested, compile_policy(tested.suite.policy), wanted)
-        if junit_file is not None:
-            write_file(junit_file, junit(tested))
-        if html is not None and tested.coverage is not None:
-            write_file(html / "index.html", coverage_page(tested.coverage, tested.suite.files))
+        tested = _tested(session.screen, path, keyword, covering, wanted)
+        _write_files(tested, junit_file, covering.html)
         _show(session, tested, as_json=as_json, verbose=verbose, on_one_line=watch)
         return tested
 
@@ -94,6 +110,27 @@ def run_tests(
         watch_folder(path, once, session.screen, time.sleep)
         return 0
     return 0 if once().is_good else 1
+
+
+def _tested(screen: Screen, path: Path, keyword: str | None, covering: Covering, wanted: Wanted | None) -> Tested:
+    """The tests run once; with suggestions for the gaps, where they are wanted."""
+    tested = run_folder(
+        path,
+        keyword,
+        with_coverage=covering.is_wanted or wanted is not None,
+        fail_under=covering.fail_under or 0.0,
+        may_be_empty=wanted is not None,
+    )
+    if wanted is None or tested.suite.policy is None:
+        return tested
+    return with_suggestions(screen, tested, compile_policy(tested.suite.policy), wanted)
+
+
+def _write_files(tested: Tested, junit_file: Path | None, html: Path | None) -> None:
+    if junit_file is not None:
+        write_file(junit_file, junit(tested))
+    if html is not None and tested.coverage is not None:
+        write_file(html / "index.html", coverage_page(tested.coverage, tested.suite.files))
 
 
 def _refuse_both(write: Path | None, *, watch: bool, keyword: str | None) -> None:

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from policy_service.cli.administration.changes import differences, read_time, show_effect
+from policy_service.cli.administration.changes import differences, show_effect
 from policy_service.cli.shared.screen import Screen
-from policy_service.model.errors import UsageError
 from tests.fakes import START
 from tests.unit.cli.terminal import Terminal
 
@@ -96,17 +95,6 @@ def test_what_cannot_be_asked_is_said_in_one_line(terminal: Terminal, arguments:
     assert printed.code == 2
     assert code in printed.err
     assert printed.err.count("\n") == 1
-
-
-def test_how_long_ago_is_an_instant() -> None:
-    """And an instant with a zone is one in UTC; far before the beginning of time is its beginning."""
-    assert read_time("90m", START, "--since") == "2027-01-15T06:30:00Z"
-    assert read_time("7d", START, "--since") == "2027-01-08T08:00:00Z"
-    assert read_time("2027-01-15T09:00:00+01:00", START, "--since") == "2027-01-15T08:00:00Z"
-    assert read_time("999999d", START, "--since") == "0001-01-01T00:00:00Z"
-    assert read_time(None, START, "--since") is None
-    with pytest.raises(UsageError):
-        read_time("1w", START, "--since")
 
 
 def effect(before: dict[str, Any] | None, after: dict[str, Any] | None) -> dict[str, Any]:
