@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +15,7 @@ from policy_service.language.cel.schema import build_schema
 from policy_service.language.ir import STRING
 from policy_service.language.policy import Attribute
 from tests.property.cel_agreement import COMPILER
-from tests.property.cel_expressions import condition
+from tests.property.cel_expressions import ATTRIBUTES, CONTEXT, NETWORKS, condition
 from tests.property.cel_mistakes import MISTAKES, unmarked
 
 FRAGMENTS = (
@@ -213,3 +215,85 @@ def test_a_duration_is_the_sum_of_its_parts(parts: list[tuple[int, str]], negati
     text = ("-" if negative else "") + "".join(f"{count}{unit}" for count, unit in parts)
     total = sum(count * UNITS[unit] for count, unit in parts)
     assert parse_duration(text) == (-total if negative else total)
+
+
+LITERALS = (
+    *(
+        '"a"',
+        "'a'",
+        '""',
+        '"prod é 😀"',
+        "'it is \"so\"'",
+        '"//"',
+        '"\\\\"',
+        '"a\\nb"',
+        'r"\\d"',
+        'b"a"',
+        '"""a"""',
+        '"office"',
+        '"vpn"',
+    ),
+    *(
+        '"10.0.0.0/8"',
+        '"10.0.0.1/8"',
+        '"UTC"',
+        '"Europe/Rome"',
+        '"("',
+        '"2026-01-31T09:00:00Z"',
+        '"2026-01-31"',
+        '"90s"',
+        '"1x"',
+    ),
+    *("0", "1", "7", "007", "123456789012345678", "9223372036854775807", "9223372036854775808", "1u", "1.5", "0x1F"),
+)
+"""What may stand where another literal stood, well or badly."""
+_SPOT = re.compile(r'"[^"]*"|(?<![\w.])\d+(?![\w.])')
+
+
+@st.composite
+def alike(draw: st.DrawFn) -> list[str]:
+    """Texts that differ in what stands in the places of literals."""
+    text = draw(st.one_of(texts_of_conditions(), broken(), st.sampled_from(SHAPES)))
+
+    def another(match: re.Match[str]) -> str:
+        return draw(st.sampled_from((match.group(), match.group(), *LITERALS)))
+
+    return [text, *(_SPOT.sub(another, text) for _ in range(draw(st.integers(1, 4))))]
+
+
+def texts_of_conditions() -> st.SearchStrategy[str]:
+    """Well-typed conditions."""
+    return st.composite(lambda draw: condition(lambda options: draw(st.integers(0, options - 1)), 2))()
+
+
+SHAPES = (
+    'resource.attr.s == "a" && resource.attr.n > 1 && resource.id.startsWith("b")',
+    'request.time < timestamp( "2026-01-31T09:00:00Z") || request.time - request.time < duration("1h")',
+    'key.labels["a"] == "b" || resource.id in ["a", "b", "c"] || -1 < resource.attr.n || - 1 == 1',
+    'has(request.ip) && request.ip.inCidr("10.0.0.0/8") || request.ip.inNetwork("office")',
+    'request.time.getHours("UTC") > 9 && resource.attr.n - 1 > 3 * 2',
+    'resource.id.matches("a") && [1, 2].exists(x, x == 1) ? resource.id == "é" : "x" == \'x\'',
+    'request.time < timestamp(1) && "a"=="a"&&1==1 // "b"',
+    'resource.attr.x == 1.5 && 1e1 > 0.1 && 1e-5 < 1.0 && "a" + "b" == "ab" && "a" "b" == "c"',
+)
+
+
+def compiler_of_all() -> ConditionCompiler:
+    """One that has compiled nothing yet, and sees all that conditions may read here."""
+    return ConditionCompiler(attributes=ATTRIBUTES, context=CONTEXT, networks=NETWORKS)
+
+
+@given(alike())
+@example(['"a" == "a"', '"""" == "a"', '"" == "a"'])
+@example(['r"a" == "a"', 'r"\\" == "a"', '"a" == r"a"', 'rb"a" == "a"'])
+@example(["1 == 1", "9223372036854775808 == 1", "1 == 01", "1 == -1", "-9223372036854775808 == -1"])
+@example(['resource.id == "a" // "b"', 'resource.id == "a" // "c\n"', 'resource.id == "//" && true'])
+@example(['timestamp("2026-01-31T09:00:00Z") == request.time', 'timestamp("no") == request.time'])
+@example(
+    ['resource.attr.s == "a"', 'resource.attr.s == "aaaa"', 'resource.attr.s == "\ud800"', 'resource.attr.s == "😀"']
+)
+def test_a_shape_changes_nothing(texts: list[str]) -> None:
+    """What was compiled before, and is remembered by its shape, makes no tree and no problem another."""
+    one = compiler_of_all()
+    for text in [*texts, *reversed(texts)]:
+        assert one.compile(text) == compiler_of_all().compile(text), text
