@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from functools import partial
 
-from policy_service.engine.conditions.emit import ConstantPool, emit_condition
+from policy_service.engine.conditions.emit import ConstantPool, emit_condition, emit_shared, one_line
+from policy_service.engine.conditions.shapes import Shape
 from policy_service.engine.endings import condition_denial, condition_fault, rule_denial
 from policy_service.engine.naming import Names
 from policy_service.language.ir import Condition
@@ -21,8 +24,7 @@ def emit_resource_policy(policy: Policy, resource_type: str, names: Names, pool:
     resource = policy.resources[resource_type]
     yield f"rules_of_{stem} = RuleIndex(default_allow={resource.default == 'allow'})\n"
     yield f"found_of_{stem} = rules_of_{stem}.found\n"
-    for number, rule in enumerate(sorted(resource.rules, key=lambda rule: rule.name)):
-        yield _rule(rule, f"rule_{number}_of_{stem}", resource_type, names, pool)
+    yield from _Rules(resource, names, pool).blocks()
     yield _check(resource, stem, names.rule_parameters(resource_type), names.shared)
 
 
@@ -64,21 +66,49 @@ def _reader(name: str, kind: str, attributes: tuple[object, ...]) -> str:
     return f"{name} = {kind}(\n    (\n{lines}    )\n)\n"
 
 
-def _rule(rule: Rule, function: str, resource_type: str, names: Names, pool: ConstantPool) -> str:
-    """One rule: its condition as a function, if it has one, and its place in the index."""
-    stem = names.stem(resource_type)
-    text = f"\n# {rule.effect} rule {rule.name!r}\n"
-    if rule.condition is not None:
-        parameters = names.rule_parameters(resource_type)
-        text += _condition(function, rule.condition, parameters, resource_type, names, pool)
-    arguments = [] if rule.scopes is None else [f"scopes={sorted(rule.scopes)!r}"]
-    arguments += _patterns(rule)
-    if rule.condition is not None:
-        arguments.append(f"satisfied={function}")
-    if rule.effect == "deny":
-        arguments = [repr(rule.name), f"ending={rule_denial(rule)!r}", *arguments]
-    lines = "".join(f"    {argument},\n" for argument in arguments)
-    return f"{text}rules_of_{stem}.{rule.effect}(\n{lines})\n"
+class _Rules:
+    """The rules of one type: each with its condition as a function, if it has one, and its place in the index.
+
+    Conditions of one shape share a function, which stands before the first of them.
+    """
+
+    def __init__(self, resource: ResourcePolicy, names: Names, pool: ConstantPool) -> None:
+        self._rules = sorted(resource.rules, key=lambda rule: rule.name)
+        self._stem = names.stem(resource.type)
+        parameters, reads = names.rule_parameters(resource.type), names.reads(resource.type).expressions
+        self._alone = partial(emit_condition, parameters=parameters, reads=reads, pool=pool)
+        self._together = partial(emit_shared, parameters=parameters, reads=reads, pool=pool)
+        self._shapes = [None if rule.condition is None else Shape.of(rule.condition.expr) for rule in self._rules]
+        self._uses = Counter(shape.key for shape in self._shapes if shape is not None)
+        self._shared: dict[Hashable, str] = {}
+
+    def blocks(self) -> Iterator[str]:
+        for number, (rule, shape) in enumerate(zip(self._rules, self._shapes, strict=True)):
+            text, satisfied = f"\n# {rule.effect} rule {rule.name!r}\n", ""
+            if rule.condition is not None and shape is not None:
+                if self._uses[shape.key] > 1:
+                    yield from self._shared_function(rule.condition, shape)
+                    text += f"# {one_line(rule.condition.text)}\n"
+                    satisfied = f"{self._shared[shape.key]}({', '.join(map(repr, shape.literals))})"
+                else:
+                    satisfied = f"rule_{number}_of_{self._stem}"
+                    text += self._alone(satisfied, rule.condition).rstrip("\n") + "\n\n"
+            yield text + self._filed(rule, satisfied)
+
+    def _shared_function(self, condition: Condition, shape: Shape) -> Iterator[str]:
+        if shape.key not in self._shared:
+            name = self._shared[shape.key] = f"shape_{len(self._shared) + 1}_of_{self._stem}"
+            yield f"\n{self._together(name, condition)}"
+
+    def _filed(self, rule: Rule, satisfied: str) -> str:
+        arguments = [] if rule.scopes is None else [f"scopes={sorted(rule.scopes)!r}"]
+        arguments += _patterns(rule)
+        if satisfied:
+            arguments.append(f"satisfied={satisfied}")
+        if rule.effect == "deny":
+            arguments = [repr(rule.name), f"ending={rule_denial(rule)!r}", *arguments]
+        lines = "".join(f"    {argument},\n" for argument in arguments)
+        return f"rules_of_{self._stem}.{rule.effect}(\n{lines})\n"
 
 
 def _patterns(rule: Rule) -> list[str]:

@@ -10,9 +10,10 @@ from cel.expr import checked_pb2
 from cel_expr_python import cel
 from google.protobuf import any_pb2
 
-from policy_service.engine.conditions.emit import ConstantPool, emit_condition
+from policy_service.engine.conditions.emit import ConstantPool, emit_condition, emit_shared
 from policy_service.engine.conditions.evaluate import Fault, evaluate
 from policy_service.engine.conditions.runtime import ITERATION_BUDGET, PRELUDE
+from policy_service.engine.conditions.shapes import Shape
 from policy_service.language.cel.compiler import ConditionCompiler
 from policy_service.language.ir import Condition, Type
 from policy_service.model.address import address_text
@@ -35,14 +36,29 @@ def compiled(text: str) -> Condition:
     return condition
 
 
-def linked(condition: Condition, budget: int = ITERATION_BUDGET) -> Callable[[Mapping[str, Any]], bool | None]:
+Judge = Callable[[Mapping[str, Any]], "bool | None"]
+
+
+def linked(condition: Condition, budget: int = ITERATION_BUDGET) -> Judge:
     """The emitted function."""
     pool = ConstantPool()
     source = emit_condition("judge", condition, parameters=("values",), reads=READS, pool=pool)
+    judge: Judge = _run(source, pool, budget)["judge"]
+    return judge
+
+
+def linked_by_shape(written: Condition, condition: Condition) -> Judge:
+    """The function that was written for one condition, with the literals of another one of its shape."""
+    pool = ConstantPool()
+    source = emit_shared("shape", written, parameters=("values",), reads=READS, pool=pool)
+    judge: Judge = _run(source, pool, ITERATION_BUDGET)["shape"](*Shape.of(condition.expr).literals)
+    return judge
+
+
+def _run(source: str, pool: ConstantPool, budget: int) -> dict[str, Any]:
     namespace: dict[str, Any] = {"__builtins__": BUILTINS, **PRELUDE, **pool.values, "ITERATION_BUDGET": budget}
     exec(compile(source, "<emitted condition>", "exec"), namespace)
-    judge: Callable[[Mapping[str, Any]], bool | None] = namespace["judge"]
-    return judge
+    return namespace
 
 
 def by_emitted(condition: Condition, values: Mapping[str, Any], budget: int = ITERATION_BUDGET) -> bool | str:

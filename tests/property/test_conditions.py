@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from policy_service.engine.conditions.evaluate import Fault, evaluate
 from policy_service.engine.conditions.functions import FUNCTIONS
 from policy_service.engine.conditions.operations import OPERATIONS
 from policy_service.engine.conditions.runtime import PRELUDE
+from policy_service.engine.conditions.shapes import Shape
 from policy_service.language import ir
 from policy_service.language.cel.calls import SUPPORTED
 from policy_service.language.cel.compiler import ConditionCompiler
@@ -28,6 +30,7 @@ from tests.property.cel_agreement import (
     by_interpreter,
     compiled,
     linked,
+    linked_by_shape,
 )
 from tests.property.cel_expressions import ATTRIBUTES, NETWORKS, OPTIONAL, TYPES, condition, values
 
@@ -143,6 +146,37 @@ def test_emitted_equals_interpreted(text: str, reading: dict[str, Any]) -> None:
 def test_emitted_equals_the_cel_runtime(text: str, reading: dict[str, Any]) -> None:
     """The compiled condition means what Google's runtime says it means, faults included."""
     assert by_emitted(compiled(text), reading) == by_cel(text, reading)
+
+
+@settings(max_examples=3 * settings().max_examples)
+@given(texts(), readings())
+@example("[1, 2, 3].exists(literal_1, literal_1 == 2) && [1, resource.attr.n].exists(e, e == -7)", PLAIN)
+@example('request.time - request.time < duration("1s") && (true ? "a" : "b") + "c" == "ac" && 1 + 2 - 3 * 4 < 0', PLAIN)
+@example('resource.attr.s in ["a", "b", "c"] && "a" in [resource.attr.s, "b"] && key.labels["a"] == "b"', PLAIN)
+def test_shared_functions_are_the_conditions_own(text: str, reading: dict[str, Any]) -> None:
+    """A function written for another condition of the shape, given this one's literals, answers as this one does."""
+    mine = compiled(text)
+    other = ir.Condition("another text", with_other_literals(mine.expr))
+    assert Shape.of(other.expr).key == Shape.of(mine.expr).key
+    outcome = linked_by_shape(other, mine)(reading)
+    assert (FAULT if outcome is None else outcome) == by_interpreter(mine, reading)
+
+
+OTHERS = {ir.INT: 99, ir.STRING: "zz", ir.TIMESTAMP: 99, ir.DURATION: 99}
+
+
+def with_other_literals(node: Any) -> Any:
+    """The tree with each literal of these types another one, but for lists of literals."""
+    if isinstance(node, ir.Const):
+        return msgspec.structs.replace(node, value=OTHERS.get(node.type, node.value), offset=0)
+    if isinstance(node, ir.ListOf) and all(isinstance(item, ir.Const) for item in node.items):
+        return node
+    fields = {name: getattr(node, name) for name in node.__struct_fields__}
+    changed = {name: with_other_literals(one) for name, one in fields.items() if isinstance(one, ir.Node)}
+    for name, many in fields.items():
+        if isinstance(many, tuple) and many and isinstance(many[0], ir.Node):
+            changed[name] = tuple(map(with_other_literals, many))
+    return msgspec.structs.replace(node, **changed)
 
 
 @given(texts(depth=4), readings(), st.integers(0, 8))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from textwrap import indent
 from typing import Any, Final
 
 from policy_service.engine.conditions import loops
@@ -18,11 +19,12 @@ from policy_service.engine.conditions.operations import operation
 from policy_service.engine.conditions.patterns import searcher
 from policy_service.engine.conditions.pieces import Block, Level, Piece, guards_of
 from policy_service.engine.conditions.pool import ConstantPool
+from policy_service.engine.conditions.shapes import Shape, opened
 from policy_service.engine.conditions.writing import ALWAYS_THERE, Writing, local_name
 from policy_service.engine.intervals import Intervals
 from policy_service.language import ir
 
-__all__ = ["ConstantPool", "emit_condition"]
+__all__ = ["ConstantPool", "emit_condition", "emit_shared", "one_line"]
 
 _SET_FROM: Final = 3
 """A literal list of at least so many strings is searched as a set."""
@@ -42,10 +44,27 @@ def emit_condition(
     emitter = _Emitter(condition, Writing(reads, pool, several_loops=loop_count > 1))
     emitter.give(condition.expr)
     lines = [f"    {line}" for line in (*emitter.head(), *emitter.block.lines)]
-    return "\n".join([f"def {function}({', '.join(parameters)}):", f"    # {_one_line(condition.text)}", *lines, ""])
+    return "\n".join([f"def {function}({', '.join(parameters)}):", f"    # {one_line(condition.text)}", *lines, ""])
 
 
-def _one_line(text: str) -> str:
+def emit_shared(
+    function: str, condition: ir.Condition, *, parameters: Sequence[str], reads: Mapping[str, str], pool: ConstantPool
+) -> str:
+    """The source of a function that takes the literals of a condition and gives what `emit_condition` writes.
+
+    # INVARIANT: called with a condition's literals, it gives a function that is that condition's own
+    # (tests/property/test_conditions.py: shared_functions_are_the_conditions_own)
+
+    Args:
+        condition: any of its shape.
+    """
+    names = [local_name(str(number)) for number in range(1, len(Shape.of(condition.expr).literals) + 1)]
+    example = ir.Condition(f"as in: {condition.text}", opened(condition.expr))
+    inner = emit_condition("satisfied", example, parameters=parameters, reads=reads, pool=pool)
+    return f"def {function}({', '.join(names)}):\n{indent(inner, '    ')}\n    return satisfied\n"
+
+
+def one_line(text: str) -> str:
     """For a comment. A line break of any kind in it would end it, and the rest would become code."""
     if text.isprintable():
         return text

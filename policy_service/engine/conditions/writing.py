@@ -108,5 +108,5 @@ def name_of(path: str) -> str:
 
 
 def local_name(name: str) -> str:
-    """An author's name must not meet a name of ours, or a word of Python's."""
-    return f"each_{name}"
+    """An author's name must not meet a name of ours, or a word of Python's. No author's name is a number."""
+    return f"literal_{name}" if name.isdigit() else f"each_{name}"

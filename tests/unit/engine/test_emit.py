@@ -110,3 +110,31 @@ def test_no_word_of_an_author_becomes_code() -> None:
     decision = answer(made, ask(resource="pipeline:etl"))
     assert (decision.reason, decision.rule, decision.message) == ("resource_denied", NASTY, NASTY)
     assert answer(made, ask(resource="pipeline:x")).reason == "allowed"
+
+
+def test_conditions_of_one_shape_share_a_function() -> None:
+    """Written once, before the first of them; each gives it its own literals. One that is alone stands by itself."""
+    rules = [
+        rule("a", "allow", when=equals("resource.attr.name", "x")),
+        rule("b", "deny", when=equals("resource.attr.name", "it's\n")),
+        rule("c", "deny", when=is_true("resource.attr.flag")),
+    ]
+    found = text(policy(resource_policy(*rules, attributes=ATTRIBUTES)))
+    assert found.count("def shape_1_of_pipeline(literal_1):") == 1
+    assert "satisfied=shape_1_of_pipeline('x'),\n" in found
+    assert 'satisfied=shape_1_of_pipeline("it\'s\\n"),\n' in found
+    assert "def rule_2_of_pipeline(attributes):" in found
+    assert "shape_2" not in found
+
+
+def test_each_rule_asks_with_its_own_literals() -> None:
+    """Though the function was written for another."""
+    rules = [
+        rule("a", "allow", when=equals("resource.attr.name", "x")),
+        rule("b", "deny", when=equals("resource.attr.name", "y"), reason="no_y"),
+        rule("c", "deny", when=equals("resource.attr.name", "z"), reason="no_z"),
+    ]
+    etl = Resource(workspace="acme", type="pipeline", id="etl")
+    world = World(policy(resource_policy(*rules, attributes=ATTRIBUTES))).put(etl, api_key())
+    asked = {name: answer(world, ask(resource="pipeline:etl", attributes={"name": name})).reason for name in "wxyz"}
+    assert asked == {"w": "resource_not_allowed", "x": "allowed", "y": "no_y", "z": "no_z"}
