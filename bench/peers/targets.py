@@ -93,7 +93,7 @@ def ours(world: World, durability: str = "os", lane: str = "on") -> Iterator[Tar
                 path="/decide",
                 pid=server._process.pid,
                 headers=_headers(caller),
-                body=_question,
+                body=body_of,
                 allowed=_allowed,
             )
 
@@ -111,7 +111,7 @@ def plain(world: World) -> Iterator[Target]:
             path="/decide",
             pid=pid,
             headers=_headers(plain_route.CALLER),
-            body=_question,
+            body=body_of,
             allowed=_allowed,
         )
 
@@ -169,7 +169,7 @@ def _headers(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
 
-def _question(question: Question) -> dict[str, Any]:
+def body_of(question: Question) -> dict[str, Any]:
     """The body of `POST /decide`; what is absent is left out."""
     request = question.request
     place = {"type": request.resource.type, "id": request.resource.id, "workspace": request.resource.workspace}

@@ -37,7 +37,8 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Any, ClassVar, Final
 
-from policy_service.api.lane_answers import Guest, LaneAnswer, LaneAnswers
+from policy_service.api.lane_answers import Asked, Guest, LaneAnswer, LaneAnswers
+from policy_service.api.lane_turns import LaneTurns
 from policy_service.api.plain_heads import PlainHead
 from policy_service.api.site import Site
 from policy_service.api.wire import BoundedProtocol
@@ -69,6 +70,7 @@ class LaneProtocol(BoundedProtocol):
     """One connection."""
 
     answers: ClassVar[LaneAnswers]
+    turns: ClassVar[LaneTurns]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """A connection is open."""
@@ -76,6 +78,8 @@ class LaneProtocol(BoundedProtocol):
         self._state = State.FREE
         self._met: dict[int, PlainHead] = {}
         self._guest = Guest(self.client[0] if self.client else None)
+        self.asked: Sequence[Asked] = ()
+        self._asked_in = b""
         self._under_way: list[LaneAnswer] = []
         self._kept: list[bytes] = []
         self._kept_for_route = False
@@ -143,7 +147,7 @@ class LaneProtocol(BoundedProtocol):
             if len(self._met) >= MOST_MET:
                 self._met.clear()
             self._met[size] = head
-            self._answer(data, ((head, data[head.size :]),))
+            self._answer(data, ((head, data[head.size :], self._guest),))
         elif size < head.size + head.body_size and self.answers.admits(head, self._guest):
             self._begin_to_gather(data, head)
         else:
@@ -151,7 +155,7 @@ class LaneProtocol(BoundedProtocol):
 
     def _answer_several(self, data: bytes) -> None:
         """Requests that came together: the lane's, where all of them are whole and plain."""
-        requests: list[tuple[PlainHead, bytes]] = []
+        requests: list[Asked] = []
         start = 0
         while start < len(data) and (not requests or requests[-1][0].keep_alive):
             head = self.answers.heads.find(data[start:])
@@ -159,7 +163,7 @@ class LaneProtocol(BoundedProtocol):
             if head is None or end > len(data) or len(requests) == MOST_TOGETHER:
                 self._route(data)
                 return
-            requests.append((head, data[start + head.size : end]))
+            requests.append((head, data[start + head.size : end], self._guest))
             start = end
         self._answer(data, requests)
 
@@ -185,20 +189,25 @@ class LaneProtocol(BoundedProtocol):
         if self._is_ending:
             super().shutdown()
 
-    def _answer(self, data: bytes, requests: Sequence[tuple[PlainHead, bytes]]) -> None:
-        """Answer requests, all of `data`, in their order; from the first on that must wait, the route does."""
+    def _answer(self, data: bytes, asked: Sequence[Asked]) -> None:
+        """Have requests, all of `data`, answered in their order; from the first on that must wait, the route does."""
         self._state = ANSWERING
         self._since = None
         self._begun += 1
-        start = 0
-        for head, body in requests:
-            answer = self.answers.answer(head, body, self._guest)
-            if answer is None:
-                self._kept, self._kept_for_route = [data[start:]], True
-                break
-            self._under_way.append(answer)
-            start += head.size + head.body_size
-        self._release()
+        self._asked_in, self.asked = data, asked
+        self.turns.join(self, len(data), self.loop)
+
+    def take(self, answer: LaneAnswer | None) -> bool:
+        """As LaneTurns says."""
+        under_way = self._under_way
+        if answer is None:
+            start = sum(head.size + head.body_size for head, _, _ in self.asked[: len(under_way)])
+            # Before what came since.
+            self._kept.insert(0, self._asked_in[start:])
+            self._kept_for_route = True
+            return False
+        under_way.append(answer)
+        return len(under_way) < len(self.asked)
 
     def release(self) -> None:
         """Send what is under way, where all of it may leave."""
@@ -208,13 +217,18 @@ class LaneProtocol(BoundedProtocol):
             _LOG.exception("an answer could not be sent")
             self.transport.abort()
 
+    def give_up(self) -> None:
+        """As LaneTurns says."""
+        self.transport.abort()
+
     def _release(self) -> None:
         under_way = self._under_way
         for answer in under_way:
             if not answer.group.is_settled:
                 self.answers.hold(self, answer.group)
                 return
-        self._under_way = []
+        # Callers' keys stand in what was asked.
+        self._under_way, self.asked, self._asked_in = [], (), b""
         last = under_way[-1] if under_way else None
         ends = last is not None and (self._is_ending or not last.head.keep_alive)
         headers = self.server_state.default_headers
@@ -255,5 +269,6 @@ class LaneProtocol(BoundedProtocol):
 def lane_protocol(app: Any, read_timeout_s: float) -> type[LaneProtocol]:
     """The protocol for an application of `create_app`, for `uvicorn.Config(http=…)`."""
     site: Site = app.state.site
-    members = {"read_timeout_s": read_timeout_s, "answers": LaneAnswers(site)}
+    answers = LaneAnswers(site)
+    members = {"read_timeout_s": read_timeout_s, "answers": answers, "turns": LaneTurns(answers)}
     return type("LaneProtocol", (LaneProtocol,), members)

@@ -26,8 +26,8 @@ from policy_service.api.trouble import bug_reply
 from policy_service.model.errors import PolicyServiceError, RequestError, StoreError
 from policy_service.model.names import DECISIONS_EVALUATE
 from policy_service.service.caller import Caller
-from policy_service.service.deciding.decisions import Answered
-from policy_service.service.deciding.gate import Pass
+from policy_service.service.deciding.decisions import Answered, Ask
+from policy_service.service.deciding.gate import Moment, Pass
 from policy_service.service.recording.groups import Group, Held
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -81,6 +81,21 @@ class Guest:
         self.given: Pass | None = None
 
 
+class _Plain(msgspec.Struct, gc=False):
+    """A question that can be decided together with others."""
+
+    head: PlainHead
+    body: bytes
+    peer: str | None
+    trace: Trace
+    caller: Caller
+    ask: Ask
+
+
+Asked = tuple[PlainHead, bytes, Guest]
+"""A request that came whole: its head, its body, and who sent it."""
+
+
 class Waiting(Protocol):
     """A connection with answers under way."""
 
@@ -99,6 +114,7 @@ class LaneAnswers:
         self._replica = site.services.replica
         self._gate = site.services.gate
         self._decisions = site.services.decisions
+        self._recorder = site.services.recorder
         self._meter = site.meters.decisions
         self._perf_counter = perf_counter
         self._make_name = site.make_name
@@ -119,9 +135,19 @@ class LaneAnswers:
 
     def admits(self, head: PlainHead, guest: Guest) -> bool:
         """Whether the body of a request may be awaited here: its caller is let in, on the facts there are now."""
-        return self._replica.revision > 0 and self._caller(head, guest) is not None
+        moment = self._moment()
+        return moment is not None and self._caller(head, guest, moment) is not None
 
-    def _caller(self, head: PlainHead, guest: Guest) -> Caller | None:
+    def _moment(self) -> Moment | None:
+        """This one; None where there are no facts to let anybody in by."""
+        if self._replica.revision == 0:
+            return None
+        try:
+            return self._gate.moment()
+        except PolicyServiceError:
+            return None
+
+    def _caller(self, head: PlainHead, guest: Guest, moment: Moment) -> Caller | None:
         """The caller, where it is let in. Why not is the route's to say."""
         manners = head.manners
         if manners is None:
@@ -129,7 +155,9 @@ class LaneAnswers:
         if head is not guest.head:
             self._meet(guest, head, manners)
         try:
-            given = guest.given = self._gate.admit_again(guest.given, manners.shown, DECISIONS_EVALUATE, guest.address)
+            given = guest.given = self._gate.admit_again(
+                guest.given, manners.shown, DECISIONS_EVALUATE, guest.address, moment
+            )
         except PolicyServiceError:
             return None
         return given.caller
@@ -143,29 +171,80 @@ class LaneAnswers:
     def _address(self, head: PlainHead, peer: str | None) -> str | None:
         return self._site.entrance.address(Incoming(head.headers, peer, b"")) if head.is_forwarded else peer
 
-    def answer(self, head: PlainHead, body: bytes, guest: Guest) -> LaneAnswer | None:
-        """The answer, errors included; None where the documented route must give it: it may wait."""
+    def answer_row(self, row: Sequence[Asked]) -> list[LaneAnswer | None]:
+        """The answers to requests that came in one turn, in their order; errors included.
+
+        None stands for one that the documented route must give: it may wait.
+        """
         if self._replica.revision == 0:
-            return None
-        peer = guest.peer
-        trace = self._trace(head)
-        caller = self._caller(head, guest)
-        if caller is None:
-            return self._explained(head, body, peer, trace)
+            return [None] * len(row)
+        moment = self._moment()
         asked_at = self._perf_counter()
+        plain: list[_Plain] = []
+        read = [self._read(one, moment, asked_at, plain) for one in row]
+        together = iter(self._together(plain, asked_at) if plain else ())
+        return [next(together) if isinstance(one, _Plain) else one for one in read]
+
+    def _read(
+        self, asked: Asked, moment: Moment | None, asked_at: float, plain: list[_Plain]
+    ) -> LaneAnswer | _Plain | None:
+        """What is asked, where it can be decided together with others; else the answer."""
+        head, body, guest = asked
+        trace = self._trace(head)
+        caller = None if moment is None else self._caller(head, guest, moment)
+        if caller is None:
+            return self._explained(head, body, guest.peer, trace)
+        ask = None if head.is_batch else read_question(body, trace)
+        if ask is None or ask.min_revision is not None:
+            return self._alone(caller, head, body, guest.peer, trace, asked_at)
+        one = _Plain(head, body, guest.peer, trace, caller, ask)
+        plain.append(one)
+        return one
+
+    def _together(self, plain: Sequence[_Plain], asked_at: float) -> list[LaneAnswer | None]:
+        """Decisions that wait for nothing, in rows."""
+        try:
+            decided = self._decisions.decide_each([(one.caller, one.ask) for one in plain])
+        except Exception:  # whose trouble it is will be seen: nothing is decided or recorded yet
+            return [self._alone(one.caller, one.head, one.body, one.peer, one.trace, asked_at) for one in plain]
+        group = decided.group
+        return [self._told(one, answered, group, asked_at) for one, answered in zip(plain, decided.held, strict=True)]
+
+    def _told(
+        self, asked: _Plain, answered: Answered | PolicyServiceError, group: Group, asked_at: float
+    ) -> LaneAnswer | None:
+        if isinstance(answered, PolicyServiceError):
+            return self._refused(asked.head, asked.body, asked.peer, asked.trace, answered)
+        try:
+            text = decision_text(answered, asked.ask.scope)
+        except Exception as error:  # as the outermost of the route's middleware does
+            return self._failed(asked.head, asked.peer, asked.trace, error)
+        return LaneAnswer(asked.head, asked.peer, asked.trace, asked_at, group, None, text, (answered,))
+
+    def _alone(
+        self, caller: Caller, head: PlainHead, body: bytes, peer: str | None, trace: Trace, asked_at: float
+    ) -> LaneAnswer | None:
+        """One answer by itself: to a batch, or to what has to be explained or has a trouble of its own."""
         try:
             answer = (self._batch if head.is_batch else self._decide)(caller, head, body, peer, trace)
         except PolicyServiceError as error:
-            incoming = Incoming(head.headers, peer, b"", body, trace)
-            held = Held(self._point.refusal(incoming, error))
-            answer = LaneAnswer(head, peer, trace, None, held.group, held)
-        except Exception as error:  # as the outermost of the route's middleware does
-            held = Held(bug_reply(error, trace))
-            return LaneAnswer(head, peer, trace, None, held.group, held)
+            return self._refused(head, body, peer, trace, error)
+        except Exception as error:  # as above
+            return self._failed(head, peer, trace, error)
         if answer is None:
             return self._explained(head, body, peer, trace)
         answer.asked_at = asked_at
         return answer
+
+    def _refused(
+        self, head: PlainHead, body: bytes, peer: str | None, trace: Trace, error: PolicyServiceError
+    ) -> LaneAnswer:
+        held = Held(self._point.refusal(Incoming(head.headers, peer, b"", body, trace), error))
+        return LaneAnswer(head, peer, trace, None, held.group, held)
+
+    def _failed(self, head: PlainHead, peer: str | None, trace: Trace, error: Exception) -> LaneAnswer:
+        held = Held(bug_reply(error, trace))
+        return LaneAnswer(head, peer, trace, None, held.group, held)
 
     def _trace(self, head: PlainHead) -> Trace:
         if head.is_named:
@@ -200,15 +279,18 @@ class LaneAnswers:
         try:
             self._site.entrance.admit(incoming, DECISIONS_EVALUATE)
         except PolicyServiceError as error:
-            refused = Held(self._point.refusal(incoming, error))
-            return LaneAnswer(head, peer, trace, None, refused.group, refused)
+            return self._refused(head, body, peer, trace, error)
         asked_at = self._perf_counter()
         try:
             held = (answer_batch if head.is_batch else answer_decide)(self._point, incoming)
         except Exception as error:  # as above
-            bug = Held(bug_reply(error, trace))
-            return LaneAnswer(head, peer, trace, None, bug.group, bug)
+            return self._failed(head, peer, trace, error)
         return None if held is None else LaneAnswer(head, peer, trace, asked_at, held.group, held)
+
+    def flush(self) -> None:
+        """Write now what was decided, where records are kept: the turn's questions are all answered."""
+        if self._recorder is not None:
+            self._recorder.flush()
 
     def hold(self, waiting: Waiting, group: Group) -> None:
         """Have a connection's answers released when a group is settled: one callback a group, not one a connection."""

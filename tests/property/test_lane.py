@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -245,6 +246,33 @@ def question(number: int) -> bytes:
 def plain(number: int) -> bytes:
     """A plain request."""
     return asked(question(number), key=lanes().keys["operator"])
+
+
+@given(st.lists(st.lists(requests(), min_size=1, max_size=3), min_size=2, max_size=5))
+def test_whoever_asks_in_the_same_turn_is_answered_as_if_alone(asked_by: list[list[bytes]]) -> None:
+    """Byte for byte, but for the decisions' ids, which are given in the order in which questions are decided."""
+
+    async def together() -> list[bytes]:
+        wires = [lanes().connect(lanes().lane) for _ in asked_by]
+        for wire, asking in zip(wires, asked_by, strict=True):
+            wire.protocol.data_received(b"".join(asking))
+        for wire in wires:
+            await wire.settle()
+            wire.end()
+        return [_nameless(wire.transport.written) for wire in wires]
+
+    lanes().fresh()
+    found, left = asyncio.run(together()), lanes().left()
+    lanes().fresh()
+    alone = [asyncio.run(sent(lanes().lane, [b"".join(each)], is_over=False, patiently=True))[0] for each in asked_by]
+    assert found == [_nameless(told) for told in alone]
+    assert sorted(map(_nameless, left["records"])) == sorted(map(_nameless, lanes().left()["records"]))
+    assert left["uses"] == lanes().left()["uses"]
+
+
+def _nameless(told: bytes) -> bytes:
+    """Without the names of decisions and batches."""
+    return re.sub(rb"D\d{21}", b"", told)
 
 
 @given(st.data())

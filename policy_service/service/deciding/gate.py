@@ -6,7 +6,7 @@ Source: design, semantics 7.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from policy_service.service.following.replica import Replica
     from policy_service.service.ports import Clock
 
+_MOST_CALLERS: Final = 1024
+"""Callers of whom one object is kept for all of their connections."""
+
 
 class Pass(msgspec.Struct, frozen=True, gc=False):
     """A caller who was let in, for as long as nothing can have changed that: see `Gate.admit_again`.
@@ -40,6 +43,13 @@ class Pass(msgspec.Struct, frozen=True, gc=False):
     until: int
 
 
+class Moment(msgspec.Struct, frozen=True, gc=False):
+    """An instant, nanoseconds UTC, and the gate's era then."""
+
+    era: int
+    now: int
+
+
 class Gate:
     """Lets callers in by the fixed chain: credential, revocation, scope, rbac, the key's own CIDRs."""
 
@@ -50,6 +60,7 @@ class Gate:
         self._clock = clock
         self._era = 0
         self._era_of: tuple[Snapshot | None, int, int] = (None, -1, -1)
+        self._callers: dict[Caller, Caller] = {}
 
     def admit(self, presented: str | None, scope: str | Sequence[str], peer_ip: str | None) -> Caller:
         """The caller behind a presented key.
@@ -77,37 +88,49 @@ class Gate:
             refused = refused or verdict
         raise _refusal(refused, scopes)
 
-    def admit_again(self, given: Pass | None, presented: str, scope: str, peer_ip: str | None) -> Pass:
-        """As `admit` does, at once where the same key was let in before, for the same scope, from the same address.
+    def moment(self) -> Moment:
+        """What passes are held against, for callers who come in the same turn.
 
-        INVARIANT: it lets in whom `admit` lets in, at every moment (test_gate: a pass is good for as long as).
-
-        Args:
-            given: what this method answered to the same three before; None where it was not asked yet.
-
-        Cost: 0.6 µs with a pass that is good, else that of `admit`.
+        Raises:
+            StoreError: the snapshot is not available.
         """
         snapshot = self._replica.view()
         known, revision, generation = self._era_of
         if snapshot is not known or snapshot.revision != revision or self._credentials.generation != generation:
             self._era += 1
             self._era_of = (snapshot, snapshot.revision, self._credentials.generation)
-        elif given is not None and given.era == self._era:
-            now = self._clock.now()
-            if given.since <= now < given.until:
-                if self._uses is not None:
-                    self._uses.note(given.credential, now)
-                return given
-        return self._new_pass(presented, scope, peer_ip, snapshot)
+            self._callers = {}
+        return Moment(self._era, self._clock.now())
 
-    def _new_pass(self, presented: str, scope: str, peer_ip: str | None, snapshot: Snapshot) -> Pass:
+    def admit_again(self, given: Pass | None, presented: str, scope: str, peer_ip: str | None, moment: Moment) -> Pass:
+        """As `admit` does, at once where the same key was let in before, for the same scope, from the same address.
+
+        INVARIANT: it lets in whom `admit` lets in, at every moment (test_gate: a pass is good for as long as).
+
+        Args:
+            given: what this method answered to the same three before; None where it was not asked yet.
+            moment: this one.
+
+        Cost: 0.3 µs with a pass that is good, else that of `admit`.
+        """
+        if given is not None and given.era == moment.era and given.since <= moment.now < given.until:
+            if self._uses is not None:
+                self._uses.note(given.credential, moment.now)
+            return given
+        return self._new_pass(presented, scope, peer_ip)
+
+    def _new_pass(self, presented: str, scope: str, peer_ip: str | None) -> Pass:
         # Before it is judged: the instant of judging is no earlier, and the key stands at both.
         since = self._clock.now()
         caller = self.admit(presented, scope, peer_ip)
-        key = None if caller.key_id is None else snapshot.keys[caller.key_id]
+        key = None if caller.key_id is None else self._replica.view().keys[caller.key_id]
         if key is None or caller.slot is None:
             raise AssertionError("who was let in by a key has one")
         credential = Credential("verified", key.id, caller.slot)
+        if len(self._callers) >= _MOST_CALLERS:
+            self._callers.clear()
+        # One object for all connections of a caller: what is written of it is then written once.
+        caller = self._callers.setdefault(caller, caller)
         return Pass(caller, credential, self._era, max(since, key.starts), key.slots[caller.slot])
 
 

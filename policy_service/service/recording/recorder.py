@@ -93,6 +93,11 @@ class Recorder:
             self._write_soon()
         return group
 
+    def flush(self) -> None:
+        """Write now what has gathered in this turn, where nothing is being synced; else it is written after that."""
+        if not self._is_syncing:
+            self._write()
+
     def trouble(self) -> StoreError | None:
         """Why nothing can be written; None where it can. While it could not this looks anew: no decision need come."""
         if self._log is None:

@@ -138,6 +138,11 @@ def test_a_replica_that_stopped_lets_nobody_in(house: House) -> None:
     assert raised.value.code == "store_diverged"
 
 
+def shown_again(house: House, given: Pass | None, text: str) -> Pass:
+    """A key that is shown at this moment, perhaps not for the first time."""
+    return house.gate.admit_again(given, text, EVALUATE, None, house.gate.moment())
+
+
 def test_a_pass_is_good_for_as_long_as_nothing_changes(house: House) -> None:
     """At every moment it lets in whom the gate lets in: through starts, grace, expiry, changes and a clock set back."""
     now = house.clock.now()
@@ -152,7 +157,7 @@ def test_a_pass_is_good_for_as_long_as_nothing_changes(house: House) -> None:
         house.clock.time = now + moment * second
         for text, before in given.items():
             expected = _outcome(lambda text=text: house.gate.admit(text, EVALUATE, None))
-            again = _outcome(lambda text=text, before=before: house.gate.admit_again(before, text, EVALUATE, None))
+            again = _outcome(lambda text=text, before=before: shown_again(house, before, text))
             assert (again.caller if isinstance(again, Pass) else again) == expected
             given[text] = again if isinstance(again, Pass) else before
             seen[text].add(isinstance(again, Pass))
@@ -163,18 +168,18 @@ def test_a_pass_ends_with_a_change_that_takes_it_away(house: House) -> None:
     """A revocation; and with peppers that say something else. Any change makes the gate look again."""
     issued = house.key(scopes=(EVALUATE,))
     house.replica.catch_up()
-    first = house.gate.admit_again(None, issued.text, EVALUATE, None)
-    assert house.gate.admit_again(first, issued.text, EVALUATE, None) is first
+    first = shown_again(house, None, issued.text)
+    assert shown_again(house, first, issued.text) is first
     house.admin.put_user(OPERATOR, "acme", "somebody")
     house.replica.catch_up()
-    second = house.gate.admit_again(first, issued.text, EVALUATE, None)
+    second = shown_again(house, first, issued.text)
     assert second is not first
     assert second.caller == first.caller
     house.admin.revoke_key(OPERATOR, "acme", issued.api_key.id)
-    assert house.gate.admit_again(second, issued.text, EVALUATE, None) is second
+    assert shown_again(house, second, issued.text) is second
     house.replica.catch_up()
     with pytest.raises(RequestError) as raised:
-        house.gate.admit_again(second, issued.text, EVALUATE, None)
+        shown_again(house, second, issued.text)
     assert raised.value.code == "revoked_key"
 
 
@@ -182,10 +187,10 @@ def test_a_pass_ends_with_the_peppers(house: House) -> None:
     """A secret under a pepper that was retired is not accepted for having been once."""
     issued = house.key(scopes=(EVALUATE,))
     house.replica.catch_up()
-    given = house.gate.admit_again(None, issued.text, EVALUATE, None)
+    given = shown_again(house, None, issued.text)
     house.peppers.adopt(Peppers("p2", {"p2": b"2" * 32}, retired=frozenset({"p1"})))
     with pytest.raises(RequestError) as raised:
-        house.gate.admit_again(given, issued.text, EVALUATE, None)
+        shown_again(house, given, issued.text)
     assert raised.value.code == "unknown_key"
 
 
@@ -193,9 +198,9 @@ def test_every_use_of_a_pass_is_noted(house: House) -> None:
     """As every use of a key is."""
     issued = house.key(scopes=(EVALUATE,))
     house.replica.catch_up()
-    given = house.gate.admit_again(None, issued.text, EVALUATE, None)
+    given = shown_again(house, None, issued.text)
     house.clock.advance(7)
-    house.gate.admit_again(given, issued.text, EVALUATE, None)
+    shown_again(house, given, issued.text)
     assert house.uses.take()[issued.api_key.id] == house.clock.now()
 
 
@@ -205,3 +210,12 @@ def _outcome(attempt: Callable[[], T]) -> T | str:
         return attempt()
     except RequestError as error:
         return error.code
+
+
+def test_all_connections_of_a_caller_share_one_object(house: House) -> None:
+    """What is written of a caller is written once for all of them; another caller is another one."""
+    issued, other = house.key(scopes=(EVALUATE,)), house.key(scopes=(EVALUATE,), principal="other")
+    house.replica.catch_up()
+    first, second = (shown_again(house, None, issued.text) for _ in range(2))
+    assert first.caller is second.caller
+    assert shown_again(house, None, other.text).caller != first.caller
