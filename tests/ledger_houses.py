@@ -21,6 +21,7 @@ from policy_service.ledger.notes import Signer
 from policy_service.ledger.record import DecisionRecord, RecordedCredential, RecordedPrincipal
 from policy_service.ledger.sealing import seal
 from policy_service.ledger.shard_facts import shards_then
+from policy_service.ledger.verify import Scanners
 from policy_service.model.facts import LedgerShard
 from policy_service.service.caller import local_caller
 from policy_service.service.identifiers import RandomIds
@@ -39,7 +40,10 @@ class LedgerHouse:
     Attributes:
         data_dir, folder: of the directory, and of its ledger.
         written: the records of each shard, in order.
+        helpers: to read its segments with.
     """
+
+    helpers: Scanners | None = None
 
     def __init__(self, data_dir: Path, name: str = "example.com/tests") -> None:
         self.data_dir = data_dir

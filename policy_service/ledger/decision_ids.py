@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from array import array
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 _SPILL: Final = 1 << 20
 """Fingerprints kept in memory; more go into a temporary file."""
@@ -17,26 +17,35 @@ ID_LENGTH: Final = 22
 """Of a decision id. Of a longer one that somebody made up only so much is looked at."""
 
 
+Fingerprints: TypeAlias = "array[int]"
+"""64 bits of each of some ids."""
+
+
 def fingerprint(decision_id: bytes) -> int:
-    """64 bits of an id."""
+    """64 bits of an id: the same in this process and those that it forks."""
     return hash(decision_id[:ID_LENGTH])
+
+
+def fingerprints(ids: Iterable[bytes] = ()) -> Fingerprints:
+    """The same of many, each no longer than `ID_LENGTH`, or cut to it."""
+    return array("q", map(hash, ids))
 
 
 class DecisionIds:
     """Fingerprints of the ids seen. Equal ids have equal ones; whether those of equal ones are is to be checked.
 
-    Cost: 40 ns and 8 bytes an id.
+    Cost: 0.1 µs and 8 bytes an id.
     """
 
     def __init__(self) -> None:
-        self._recent = array("q")
+        self._recent = fingerprints()
         # Closed by `close`: it lives as long as this.
         self._spilled = tempfile.TemporaryFile()  # noqa: SIM115 - as said
         self._count = 0
 
-    def add(self, ids: Iterable[bytes]) -> None:
-        """See more ids, each no longer than `ID_LENGTH`, or cut to it."""
-        self._recent.extend(map(hash, ids))
+    def add(self, ids: Fingerprints) -> None:
+        """See more ids."""
+        self._recent.extend(ids)
         if len(self._recent) >= _SPILL:
             self._spill()
 
@@ -56,28 +65,27 @@ class DecisionIds:
     def _spill(self) -> None:
         self._count += len(self._recent)
         self._recent.tofile(self._spilled)
-        self._recent = array("q")
+        self._recent = fingerprints()
 
     def _twice(self, part: int, parts: int) -> set[int]:
-        seen: set[int] = set()
-        twice: set[int] = set()
-        for batch in self._batches():
-            mine = batch if parts == 1 else array("q", (one for one in batch if one % parts == part))
-            fresh = set(mine)
-            if len(fresh) < len(mine):
-                twice |= _repeated(mine)
-            twice |= seen & fresh
-            seen |= fresh
-        return twice
+        count, distinct = 0, set[int]()
+        for batch in self._batches(part, parts):
+            count += len(batch)
+            distinct.update(batch)
+        if len(distinct) == count:
+            return set()
+        distinct.clear()
+        return _repeated(one for batch in self._batches(part, parts) for one in batch)
 
-    def _batches(self) -> Iterator[array[int]]:
+    def _batches(self, part: int, parts: int) -> Iterator[Fingerprints]:
+        """All fingerprints, or every so-manieth."""
         self._spilled.seek(0)
         left = self._count
         while left:
-            batch = array("q")
+            batch = fingerprints()
             batch.fromfile(self._spilled, min(left, _SPILL))
             left -= len(batch)
-            yield batch
+            yield batch if parts == 1 else array("q", (one for one in batch if one % parts == part))
 
 
 def _repeated(fingerprints: Iterable[int]) -> set[int]:

@@ -133,6 +133,14 @@ def _whole(path: Path) -> Buffer:
     return content[: len(content) // HASH_BYTES * HASH_BYTES]
 
 
+def hashed(segment: Segment) -> int:
+    """How many records a segment has by its hashes."""
+    try:
+        return segment.hashes.stat().st_size // HASH_BYTES
+    except OSError:
+        return 0
+
+
 def mapped_leaves(parts: Iterable[Segment]) -> LeafHashes:
     """The leaf hashes of segments, where they lie: not in memory. Raises OSError; ValueError for a file cut short."""
     return LeafHashes(*(_mapped(segment.hashes) for segment in parts))

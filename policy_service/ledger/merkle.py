@@ -16,12 +16,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from itertools import accumulate, chain, islice
 from mmap import mmap
-from operator import add
-from struct import iter_unpack
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from hashlib import _Hash as Digest
+from struct import Struct, iter_unpack
+from typing import Final
 
 HASH_BYTES: Final = 32
 EMPTY_ROOT: Final = sha256().digest()
@@ -35,7 +31,9 @@ BLOCK: Final = 1 << BLOCK_LEVEL
 
 _LEAF: Final = b"\x00"
 _NODE: Final = b"\x01"
-_BATCH: Final = 4096
+_PAIR: Final = Struct(f"{2 * HASH_BYTES}s")
+_BATCH: Final = 1024
+"""Leaves taken at once: what is made of them stays in a processor's nearest cache."""
 
 Buffer = bytes | bytearray | memoryview | mmap
 
@@ -47,7 +45,13 @@ def leaf_hash(entry: bytes) -> bytes:
 
 def leaf_hashes(entries: Iterable[bytes]) -> list[bytes]:
     """The same of many, at the least cost an entry."""
-    return _digests(sha256(_LEAF), entries)
+    # To copy a hash that has seen the prefix takes an eighth less than to make one and to join prefix and content.
+    fresh, digests = sha256(_LEAF).copy, []
+    for entry in entries:
+        digest = fresh()
+        digest.update(entry)
+        digests.append(digest.digest())
+    return digests
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
@@ -55,13 +59,29 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(_NODE + left + right).digest()
 
 
-def _digests(begun: Digest, contents: Iterable[bytes]) -> list[bytes]:
-    """SHA-256 of each of the contents behind the same prefix."""
-    # To copy a hash that has seen the prefix takes an eighth less than to make one and to join prefix and content.
-    fresh, digests = begun.copy, []
-    for content in contents:
+def block_roots(leaves: bytes) -> list[bytes]:
+    """The roots of blocks, one after the other.
+
+    Args:
+        leaves: their hashes, `BLOCK` for each block.
+
+    Cost: 0.5 µs a leaf.
+    """
+    roots = []
+    for start in range(0, len(leaves), BLOCK * HASH_BYTES):
+        nodes = leaves[start : start + BLOCK * HASH_BYTES]
+        while len(nodes) > HASH_BYTES:
+            nodes = b"".join(_parents(nodes))
+        roots.append(nodes)
+    return roots
+
+
+def _parents(nodes: bytes) -> list[bytes]:
+    """The hash of each pair of nodes."""
+    fresh, digests = sha256(_NODE).copy, []
+    for (pair,) in _PAIR.iter_unpack(nodes):  # both nodes in one piece: to join two costs more
         digest = fresh()
-        digest.update(content)
+        digest.update(pair)
         digests.append(digest.digest())
     return digests
 
@@ -112,9 +132,23 @@ class Tree:
             self._add(batch, blocks)
         return blocks
 
-    def _add(self, nodes: list[bytes], blocks: list[bytes]) -> None:
-        """Level by level: a whole subtree left over from before pairs with the first, and the last may stay alone."""
-        grown, rest, alone, level = len(nodes), self.size, [], 0
+    def extend_blocks(self, roots: Iterable[bytes]) -> None:
+        """Add the leaves of whole blocks, by the roots of these.
+
+        Raises:
+            ValueError: the tree does not end with a whole block.
+        """
+        if self.size % BLOCK:
+            raise ValueError(f"a tree of {self.size} leaves ends within a block")
+        self._add(list(roots), [], BLOCK_LEVEL)
+
+    def _add(self, nodes: list[bytes], blocks: list[bytes], level: int = 0) -> None:
+        """Level by level: a whole subtree left over from before pairs with the first, and the last may stay alone.
+
+        Args:
+            nodes: roots of whole subtrees of 2^level leaves. blocks: gets those of whole blocks.
+        """
+        grown, rest, alone = len(nodes) << level, self.size >> level, []
         while nodes:
             if level == BLOCK_LEVEL:
                 blocks += nodes
@@ -122,7 +156,7 @@ class Tree:
                 nodes.insert(0, self._peaks.pop())
             if len(nodes) & 1:
                 alone.append(nodes.pop())
-            nodes = _digests(sha256(_NODE), map(add, nodes[::2], nodes[1::2]))
+            nodes = _parents(b"".join(nodes))
             rest, level = rest >> 1, level + 1
         self._peaks += reversed(alone)
         self.size += grown

@@ -9,23 +9,20 @@ INVARIANT: an altered line that is covered by a checkpoint is named exactly, as 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Container, Sequence
+import contextlib
+from collections.abc import Callable, Container, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any, Final, NamedTuple
-
-import msgspec
 
 from policy_service.ledger.codec import BadLine, decode_record
 from policy_service.ledger.comparing import explained, first_difference
-from policy_service.ledger.decision_ids import ID_LENGTH, DecisionIds
+from policy_service.ledger.decision_ids import DecisionIds
 from policy_service.ledger.evidence import Promise
 from policy_service.ledger.findings import Finding, finding
 from policy_service.ledger.layout import Segment
-from policy_service.ledger.merkle import EMPTY_ROOT, HASH_BYTES, LeafHashes, Tree, leaf_hashes
-from policy_service.ledger.reader import Block, blocks, lines
-from policy_service.ledger.salvage import salvaged
+from policy_service.ledger.merkle import EMPTY_ROOT, HASH_BYTES, Tree
+from policy_service.ledger.reader import blocks, lines
+from policy_service.ledger.scan import Scan, Task, id_of, scan
 from policy_service.model.errors import StoreError
 
 _BAD: Final = {
@@ -33,15 +30,6 @@ _BAD: Final = {
     "not_canonical": "record_not_canonical",
     "unknown_schema": "unknown_schema",
 }
-_IDS: Final = re.compile(rb'\},"id":"([^"]{22})"')
-"""A record's own id in the canonical form: there its `facts` end."""
-
-
-class _Named(msgspec.Struct):
-    id: str
-
-
-_ID: Final = msgspec.json.Decoder(_Named)
 
 
 class Audit(NamedTuple):
@@ -49,44 +37,28 @@ class Audit(NamedTuple):
 
     Args:
         ids: sees the ids of all records.
+        scans: of all segments of all shards, in their order.
         stands: whether the facts know a change of that number and hash.
-        advance: told of each block how many bytes of its file and how many lines it was.
         expired: shards and numbers of segments whose records were removed on purpose, as a change says.
     """
 
     ids: DecisionIds
+    scans: Iterator[Scan]
     stands: Callable[[int, str], bool] = lambda _revision, _hash: True
-    advance: Callable[[int, int], object] = lambda _bytes, _lines: None
     expired: Container[tuple[str, int]] = frozenset()
-
-
-class Lines(NamedTuple):
-    """What a segment's file holds: the hashes of its finished lines, one after the other, and what follows them."""
-
-    hashes: bytes
-    rest: bytes = b""
-    trouble: str | None = None
-    is_gone: bool = False
-
-    @property
-    def finished(self) -> int:
-        """How many lines are finished."""
-        return len(self.hashes) // HASH_BYTES
 
 
 class Judged(NamedTuple):
     """One segment against its kept hashes and the signed roots.
 
     Args:
-        kept: the kept hashes; None where there are none.
         end: how many records it has by the checkpoint at its end; None where nobody says.
         trees: the shard's tree grown by the lines, and by the kept hashes where they differ, to the last root.
         is_of_lines: whether the last root within it that holds is that of the lines; None where none is.
         broken: the promises that neither list of hashes keeps.
     """
 
-    lines: Lines
-    kept: bytes | None
+    lines: Scan
     end: int | None
     trees: list[Tree]
     is_of_lines: bool | None
@@ -95,12 +67,13 @@ class Judged(NamedTuple):
     @property
     def difference(self) -> int | None:
         """The first place where lines and kept hashes are not the same."""
-        return None if self.kept is None else first_difference(self.lines.hashes, self.kept)
+        lines = self.lines
+        return None if lines.kept is None else first_difference(lines.hashes, lines.kept)
 
     @property
     def needed(self) -> int:
         """How many lines there must be at least."""
-        return max(len(self.kept or b"") // HASH_BYTES, self.end or 0)
+        return max(len(self.lines.kept or b"") // HASH_BYTES, self.end or 0)
 
     def grown(self, tree: Tree) -> Tree:
         """The tree grown by this segment: by the true hashes, as far as can be told.
@@ -108,14 +81,14 @@ class Judged(NamedTuple):
         Args:
             tree: of the segments before.
         """
-        kept = self.kept or b""
+        kept = self.lines.kept or b""
         is_longer = len(kept) > len(self.lines.hashes)
         is_kept = is_longer if self.difference is None else not self.is_of_lines
-        hashes, grown = kept if is_kept else self.lines.hashes, self.trees[-1 if is_kept else 0]
-        count = len(hashes) // HASH_BYTES if self.end is None else min(self.end, len(hashes) // HASH_BYTES)
+        source, grown = self.lines.as_kept() if is_kept else self.lines, self.trees[-1 if is_kept else 0]
+        count = source.finished if self.end is None else min(self.end, source.finished)
         if grown.size > tree.size + count:
             grown = Tree(tree.size, tree.peaks)
-        grown.extend(LeafHashes(hashes).between(grown.size - tree.size, count))
+        source.grow(grown, tree.size + count)
         return grown
 
 
@@ -156,78 +129,56 @@ class ShardCheck:
         self._end(segments[-1] if segments else None)
 
     def _segment(self, segment: Segment, *, is_last: bool) -> None:
-        # The hashes first: a server that is running may write more of both in between.
-        kept = _kept_hashes(segment)
-        judged = self._judge(segment, self._lines(segment), kept, is_last)
+        found = next(self._audit.scans)
+        if found.base != self.size:  # those before it were not as they were thought to be
+            found = scan(Task(segment, self.size, self.covered))
+        self._audit.ids.add(found.ids)
+        if found.is_odd or not all(self._audit.stands(*one) for one in found.stood):
+            self._look_closely(segment)
+        judged = self._judge(segment, found, is_last)
         self._tell(segment, judged, is_last)
-        self._is_lost = self._is_lost or (judged.lines.is_gone and kept is None)
+        self._is_lost = self._is_lost or (found.is_gone and found.kept is None)
         self._tree = judged.grown(self._tree)
 
-    # what the file holds
+    def _look_closely(self, segment: Segment) -> None:
+        """At the lines that nobody vouches for: each must be a good record."""
+        with contextlib.suppress(StoreError):  # what cannot be read is told of by what comes of the scan
+            for index, line in enumerate(lines(segment.lines_path())):
+                if self.size + index >= self.covered:
+                    self._look_at(segment, line.text, index)
 
-    def _lines(self, segment: Segment) -> Lines:
-        path, hashes, rest, trouble, read, offset = _open_path(segment), bytearray(), b"", None, 0, 0
-        if path is None:
-            return Lines(b"", is_gone=True)
-        try:
-            for block in blocks(path):
-                hashes += self._block(segment, block, len(hashes) // HASH_BYTES)
-                rest, trouble, offset = block.rest, block.trouble, block.offset
-                self._audit.advance(block.position - read, len(block.lines))
-                read = block.position
-        except StoreError as error:
-            trouble = error.message
-        if trouble is not None and path == segment.packed:
-            *more, rest = salvaged(path, offset).split(b"\n")
-            hashes += b"".join(leaf_hashes(more))
-        return Lines(bytes(hashes), rest, trouble)
-
-    def _block(self, segment: Segment, block: Block, before: int) -> bytes:
-        first = self.size + before
-        if first + len(block.lines) <= self.covered:
-            self._audit.ids.add(_ids(block.text, block.lines))
-        else:
-            for index, line in enumerate(block.lines, before):
-                self._one(segment, line, index)
-        return b"".join(leaf_hashes(block.lines))
-
-    def _one(self, segment: Segment, line: bytes, index: int) -> None:
-        """A line in a block that is not vouched for as a whole: what nobody vouches for must be a good record."""
-        if self.size + index < self.covered:
-            self._audit.ids.add(_ids(line, [line]))
-            return
+    def _look_at(self, segment: Segment, line: bytes, index: int) -> None:
         record = decode_record(line)
         if isinstance(record, BadLine):
             self._found(_BAD[record.code], record.message, segment, index, line=line)
-            return
-        self._audit.ids.add([record.id.encode()[:ID_LENGTH]])
-        if not self._audit.stands(record.revision, record.chain):
+        elif not self._audit.stands(record.revision, record.chain):
             told = f"it was decided on change {record.revision}, whose hash it names is not that of this store's change"
             self._found("record_of_other_facts", told, segment, index, line=line)
 
     # what vouches for it
 
-    def _judge(self, segment: Segment, lines: Lines, kept: bytes | None, is_last: bool) -> Judged:
+    def _judge(self, segment: Segment, found: Scan, is_last: bool) -> Judged:
+        kept = found.kept
         ends = [promise.size - self.size for promise in self._promises if promise.file == segment.checkpoint]
         end = max((end for end in ends if end >= 0), default=None)
         if end is None and not is_last and kept is not None and self.covered > self.size + len(kept) // HASH_BYTES:
             # Somebody vouches for more than it: so its hashes were complete.
             end = len(kept) // HASH_BYTES
-        candidates = [lines.hashes] if kept is None or kept == lines.hashes else [lines.hashes, kept]
+        candidates = [found] if kept is None or kept == found.hashes else [found, found.as_kept()]
         trees = [Tree(self.size, self._tree.peaks) for _ in candidates]
         is_of_lines, broken = self._compare(candidates, trees)
-        return Judged(lines, kept, end, trees, is_of_lines, broken)
+        return Judged(found, end, trees, is_of_lines, broken)
 
-    def _compare(self, candidates: Sequence[bytes], trees: Sequence[Tree]) -> tuple[bool | None, list[Promise]]:
+    def _compare(self, candidates: Sequence[Scan], trees: Sequence[Tree]) -> tuple[bool | None, list[Promise]]:
         """Whether the signed roots are those of the first list of hashes, and those that are of none."""
         base, is_first, broken = self.size, None, []
-        limit = base + max(map(len, candidates)) // HASH_BYTES
+        limit = base + max(one.finished for one in candidates)
         promises = [] if self._is_lost else [one for one in self._promises if base < one.size <= limit]
         for promise in promises:
             of = []
             for hashes, tree in zip(candidates, trees, strict=True):
-                if promise.size - base <= len(hashes) // HASH_BYTES:
-                    tree.extend(LeafHashes(hashes).between(tree.size - base, promise.size - base))
+                if promise.size - base <= hashes.finished:
+                    hashes.grow(tree, promise.size)
                     of.append(tree.root() == promise.root)
                 else:
                     of.append(False)
@@ -265,18 +216,18 @@ class ShardCheck:
 
     def _gone(self, segment: Segment, judged: Judged) -> None:
         is_expired = (self._shard, segment.number) in self._audit.expired
-        if is_expired and judged.kept is not None and not judged.broken:
+        if is_expired and judged.lines.kept is not None and not judged.broken:
             told = f"its {judged.needed} records were kept as long as they were to be; hashes and checkpoint are here"
             self._found("records_expired", told, segment)
             return
         self._found("segment_missing", f"segment {segment.number} of this shard is gone", segment, 0)
 
     def _differ(self, segment: Segment, judged: Judged, index: int) -> None:
-        assert judged.kept is not None  # there was something to differ from
+        assert judged.lines.kept is not None  # there was something to differ from
         if judged.is_of_lines:
             self._found("hashes_altered", f"hash {index + 1} is not that of the record that was signed for", segment)
             return
-        difference = explained(judged.lines.hashes, judged.kept, index)
+        difference = explained(judged.lines.hashes, judged.lines.kept, index)
         self._found(difference.code, difference.message, segment, index)
 
     def _torn(self, segment: Segment, judged: Judged, is_last: bool) -> None:
@@ -289,7 +240,7 @@ class ShardCheck:
             self._found("record_inserted", told, segment, judged.lines.finished)
 
     def _tell_of_hashes(self, segment: Segment, judged: Judged) -> None:
-        kept = len(judged.kept or b"") // HASH_BYTES
+        kept = len(judged.lines.kept or b"") // HASH_BYTES
         if judged.difference is None and kept < min(judged.lines.finished, self.covered - self.size):
             self._found("hashes_missing", f"{kept} of {judged.lines.finished} records have their hashes kept", segment)
 
@@ -330,38 +281,8 @@ class ShardCheck:
             place["file"] = segment.hashes
         if index is not None:
             text = _line_at(segment, index) if line is None else line
-            place |= {"line": index + 1, "number": number or self.size + index + 1, "record": _id_of(text)}
+            place |= {"line": index + 1, "number": number or self.size + index + 1, "record": id_of(text)}
         self.findings.append(finding(code, message, **place))
-
-
-def _open_path(segment: Segment) -> Path | None:
-    """Where the records are; None where they are gone. A server may seal the segment just now: looked at twice."""
-    return next((path for path in (segment.plain, segment.packed, segment.packed) if path.exists()), None)
-
-
-def _kept_hashes(segment: Segment) -> bytes | None:
-    """The whole hashes in a segment's file of them; None where there is none."""
-    try:
-        content = segment.hashes.read_bytes()
-    except OSError:
-        return None
-    return content[: len(content) // HASH_BYTES * HASH_BYTES]
-
-
-def _ids(text: bytes, texts: Sequence[bytes]) -> list[bytes]:
-    """The decision ids of lines: at once where all are as they are written, else one by one."""
-    ids = _IDS.findall(text)
-    if len(ids) == len(texts):
-        return ids
-    return [found.encode()[:ID_LENGTH] for found in map(_id_of, texts) if found is not None]
-
-
-def _id_of(line: bytes | None) -> str | None:
-    """The decision id in a line, whatever else is in it."""
-    try:
-        return None if line is None else _ID.decode(line).id
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
 
 
 def _line_at(segment: Segment, index: int) -> bytes | None:

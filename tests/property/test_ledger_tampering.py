@@ -21,7 +21,7 @@ from policy_service.ledger.evidence import Vouched
 from policy_service.ledger.keys import load_verifiers
 from policy_service.ledger.layout import Segment, contents
 from policy_service.ledger.notes import Signer, parse_note, sign_note
-from policy_service.ledger.verify import Verified
+from policy_service.ledger.verify import Verified, scanners
 from policy_service.service.auditing.archive import StoreArchive
 from policy_service.service.auditing.audit import audit
 from tests.ledger_houses import LedgerHouse, filled
@@ -32,9 +32,11 @@ EXAMPLES = settings(max_examples=40, deadline=None)
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LedgerHouse]:
     """Two shards of three segments each: one closed, with a sealed segment, and one open, with a tail."""
-    made = filled(tmp_path_factory.mktemp("house") / "data")
-    yield made
-    made.close()
+    with scanners(2) as helpers:
+        made = filled(tmp_path_factory.mktemp("house") / "data")
+        made.helpers = helpers
+        yield made
+        made.close()
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +61,14 @@ class Copy:
         return [segment for segments in contents(self.folder).values() for segment in segments]
 
     def verify(self, kept: Sequence[Vouched] = ()) -> Verified:
-        """What `verify` says."""
+        """What `verify` says: the same, whether one process reads or several."""
         keys = load_verifiers(self.house.data_dir / "signing.pub")
-        return audit(self.folder, keys, StoreArchive(self.house.store), kept=kept)
+        alone, shared = (
+            audit(self.folder, keys, StoreArchive(self.house.store), kept=kept, helpers=helpers)
+            for helpers in (None, self.house.helpers)
+        )
+        assert alone == shared
+        return alone
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
-from policy_service.cli.ledger.options import PublicKey, ledger_folder, verifiers
+from policy_service.cli.ledger.options import Jobs, PublicKey, jobs_for, ledger_folder, verifiers
 from policy_service.cli.ledger.revocation import revocation_document, show_revocation
 from policy_service.cli.shared.environment import Session
 from policy_service.cli.shared.options import AsJson, DataDir
 from policy_service.cli.shared.screen import Screen
 from policy_service.ledger.findings import Finding
 from policy_service.ledger.reader import sources
-from policy_service.ledger.verify import Verified
+from policy_service.ledger.verify import Verified, scanners
 from policy_service.model.instants import NS_PER_S
 from policy_service.service.auditing.archive import Archive, StoreArchive
 from policy_service.service.auditing.audit import audit
@@ -48,6 +48,7 @@ def verify_ledger(
         ),
     ] = None,
     public_key: PublicKey = None,
+    jobs: Jobs = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> int:
@@ -68,8 +69,12 @@ def verify_ledger(
     kept = [one for file in against or () for one in kept_checkpoints(file, keys)]
     total = sum(source.path.stat().st_size for source in sources([folder]))
     started = session.environment.now()
-    with past(session, settings) as archive, session.screen.progress("verifying", total) as advance:
-        verified = audit(folder, keys, archive, kept=kept, progress=lambda size, _lines: advance(size))
+    with (
+        scanners(jobs_for(jobs, total)) as helpers,  # first: what is opened after it is not theirs
+        past(session, settings) as archive,
+        session.screen.progress("verifying", total) as advance,
+    ):
+        verified = audit(folder, keys, archive, kept=kept, progress=lambda size, _lines: advance(size), helpers=helpers)
         changes = None if archive is None else archive.changes()
         report = None if receipt is None else check_revocation(receipt, folder, changes)
     _show(session.screen, verified, report, session.environment.now() - started, as_json)

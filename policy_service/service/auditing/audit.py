@@ -12,7 +12,7 @@ from policy_service.ledger.evidence import Vouched
 from policy_service.ledger.findings import Finding, finding, in_order
 from policy_service.ledger.notes import Verifier
 from policy_service.ledger.shard_facts import ShardFacts
-from policy_service.ledger.verify import Progress, Verified, gather, verify
+from policy_service.ledger.verify import Progress, Scanners, Verified, gather, verify
 from policy_service.model.canonical import canonical_text, sha256_hex
 from policy_service.model.errors import PolicyErrors, StoreError
 from policy_service.service.auditing.archive import Archive, StoreArchive
@@ -26,6 +26,7 @@ def audit(
     *,
     kept: Sequence[Vouched] = (),
     progress: Progress = lambda _bytes, _records: None,
+    helpers: Scanners | None = None,
 ) -> Verified:
     """Everything that can be verified, in one pass over the records and one over the changes.
 
@@ -33,16 +34,17 @@ def audit(
         folder: of the ledger.
         archive: the changes and bundles of the same data directory; None: they cannot be had.
         kept: checkpoints that an auditor kept elsewhere.
+        helpers: that read segments beside each other; from `scanners`, made before the store was opened.
 
     Raises:
-        StoreError: the folder cannot be listed.
+        StoreError: the folder cannot be listed; `helper_lost`.
     """
     evidence = gather(folder, verifiers, kept)
     if archive is None:
-        return verify(evidence, None, progress=progress)
+        return verify(evidence, None, progress=progress, helpers=helpers)
     folded = Folded()
     facts = ShardFacts(folded.through(archive.changes()), evidence.revisions())
-    verified = verify(evidence, facts, progress=progress)
+    verified = verify(evidence, facts, progress=progress, helpers=helpers)
     # Where the changes break off, what they come to is not known; a pack has no tables.
     tables = folded.differences(archive) if isinstance(archive, StoreArchive) and not facts.findings else []
     findings = in_order([*verified.findings, *wrong_bundles(facts.bundles, archive), *tables])

@@ -10,9 +10,8 @@ import msgspec
 
 from policy_service.ledger.checkpoint import open_checkpoint
 from policy_service.ledger.evidence import Vouched, checkpoints_of
-from policy_service.ledger.hashing import kept_leaves
+from policy_service.ledger.hashing import hashed, kept_leaves
 from policy_service.ledger.layout import Segment, contents
-from policy_service.ledger.merkle import HASH_BYTES
 from policy_service.ledger.notes import FormatError, Verifier
 from policy_service.ledger.proof import make_proof, proof_text, verify_proof
 from policy_service.ledger.query import Wanted, finder
@@ -100,7 +99,7 @@ def find_record(folder: Path, record_id: str) -> Spot | None:
                         return Spot(shard, index + number, line)
                 index += len(block.lines)
             if not segment.lines_path().exists():
-                index += _hashed(segment)
+                index += hashed(segment)
     return None
 
 
@@ -134,14 +133,6 @@ def _all(segments: Sequence[Segment]) -> list[Segment]:
     """From the first one, those too whose records were removed."""
     last = max((segment.number for segment in segments), default=0)
     return [Segment(segments[0].folder, segments[0].shard, number) for number in range(1, last + 1)]
-
-
-def _hashed(segment: Segment) -> int:
-    """How many records it had, by its hashes."""
-    try:
-        return segment.hashes.stat().st_size // HASH_BYTES
-    except OSError:
-        return 0
 
 
 def _unprovable() -> ProofError:
