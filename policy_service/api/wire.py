@@ -60,6 +60,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_size = 0
         self._unsent = 0
         self._is_over = False
+        self._is_deaf = False
+        self._running: Any = None
         self._trouble = _NOT_HTTP
         self._framing = b""
         self._is_retold = False
@@ -91,6 +93,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came. Strangers' noise is answered, never logged: they would fill the disk."""
+        if self._is_deaf:
+            return
         self._unset_keepalive_if_required()
         if self._since is None:
             self._since = self.loop.time()
@@ -189,14 +193,18 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, code: str, detail: str) -> None:
         """Say why, where something came and no answer is under way, and close."""
-        cycle: Any = self.cycle
-        is_busy = cycle is not None and not cycle.response_complete
-        if is_busy and not cycle.more_body:
-            # An earlier request of this connection is being worked on: it gets its answer, and nothing more is read.
-            cycle.keep_alive = False
-            self.pipeline.clear()
-            self.flow.pause_reading()
+        whole = self._last_whole()
+        if whole is not None:
+            # It may have changed something: it and those before it get their answers, and nothing more is read. What
+            # began behind it was never one of its own, and its bytes must not come to this one's body.
+            self._is_deaf = True
+            if self.cycle is not whole:
+                self.cycle = whole
+                self.pipeline.popleft()
+            whole.keep_alive = False
             return
+        cycle: Any = self.cycle
+        is_busy = self._is_busy()
         if is_busy:
             cycle.disconnected = True
             cycle.message_event.set()
@@ -205,6 +213,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
         self._watch.cancel()
         self._watch = self.loop.call_later(LINGER_S, self._look)
+
+    def _last_whole(self) -> Any:
+        """The last request that came whole and is not answered yet; None where there is none."""
+        running = [] if self._running is None or self._running.response_complete else [self._running]
+        waiting = [cycle for cycle, _ in self.pipeline]
+        return next((cycle for cycle in [*waiting, *running] if not cycle.more_body), None)
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """A request's turn has come."""
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
 
 def _frames_a_body(name: bytes, value: bytes) -> bool:

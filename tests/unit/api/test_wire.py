@@ -45,8 +45,9 @@ class App:
 async def served(app: App) -> AsyncIterator[Callable[[], Awaitable[Connection]]]:
     """The application on a free port; gives a way to connect."""
     config = uvicorn.Config(
-        app, port=0, http=bounded_protocol(TIMEOUT_S), ws="none", lifespan="off", log_config=None, access_log=False
-    )
+        app, port=0, http=bounded_protocol(TIMEOUT_S), ws="none", lifespan="off", log_config=None, access_log=False,
+        timeout_keep_alive=3600,
+    )  # fmt: skip
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)
@@ -175,6 +176,38 @@ def test_noise_behind_a_request_does_not_take_its_answer() -> None:
         received = await exchange(connect, b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n\x00\x01\x02")
         assert received.startswith(b"HTTP/1.1 200 ")
         assert received.count(b"HTTP/1.1") == 1
+
+    run(scenario)
+
+
+SLOW_GET = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"
+BROKEN = {
+    "noise": b"\x00\x01\x02",
+    "a bad chunk": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "a body that does not come": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc",
+}
+
+
+@pytest.mark.parametrize("whole", [1, 2, 3])
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_wrong_behind_requests_is_never_the_answer_to_them(name: str, whole: int) -> None:
+    """Each that came whole has its own, and then the connection ends: at once, not when it was idle for long."""
+
+    async def scenario(app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
+        received = await exchange(connect, SLOW_GET * whole + BROKEN[name])
+        assert received.count(b"HTTP/1.1 200 ") == received.count(b"HTTP/1.1 ") == whole
+
+    run(scenario)
+
+
+def test_what_comes_behind_a_broken_request_belongs_to_none_before_it() -> None:
+    """The rest of a body that was too slow is not read into the request that is being worked on."""
+
+    async def scenario(app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
+        begun = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+        received = await exchange(connect, SLOW_GET + begun + b"abc", *[b"a"] * 6, pause_s=TIMEOUT_S / 2)
+        assert received.count(b"HTTP/1.1 200 ") == received.count(b"HTTP/1.1 ") == 1
+        assert received.endswith(b"\r\n\r\n0")
 
     run(scenario)
 
