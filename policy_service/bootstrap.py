@@ -40,7 +40,7 @@ from policy_service.service.following.snapshot_keeping import SnapshotKeeper
 from policy_service.service.following.wakers import BellWaker, Waker
 from policy_service.service.identifiers import RandomIds
 from policy_service.service.peppers import Peppers
-from policy_service.service.policies.bundles import Bundles
+from policy_service.service.policies.bundles import Bundles, MakeProgram
 from policy_service.service.policies.policy_folder import read_folder, shipped_folder
 from policy_service.service.ports import FactStore
 from policy_service.service.recording.checkpoint_health import CheckpointHealth
@@ -91,11 +91,18 @@ def environment() -> Environment:
 
 
 @contextmanager
-def services(settings: Settings, member: Member | None = None, *, makes_snapshots: bool = False) -> Iterator[Services]:
+def services(
+    settings: Settings,
+    member: Member | None = None,
+    *,
+    make: MakeProgram | None = None,
+    makes_snapshots: bool = False,
+) -> Iterator[Services]:
     """Everything behind the API on an existing store, its snapshot up to date.
 
     Args:
         member: of one worker among several.
+        make: makes programs, that of the active bundle first; None: they are made here.
         makes_snapshots: have the snapshot file made anew when much has changed, at the start and later.
 
     Raises:
@@ -109,6 +116,7 @@ def services(settings: Settings, member: Member | None = None, *, makes_snapshot
     store = Store.open(settings.store_url(), committed=None if member is None else member.ring)
     try:
         built = build(settings, store, peppers, member, makes_snapshots=makes_snapshots)
+        built.bundles.use(make)
         with _kept():
             _catch_up(built)
         yield built
@@ -116,9 +124,9 @@ def services(settings: Settings, member: Member | None = None, *, makes_snapshot
         store.close()
 
 
-def serving(settings: Settings, member: Member | None) -> AbstractContextManager[Services]:
+def serving(settings: Settings, member: Member | None, make: MakeProgram) -> AbstractContextManager[Services]:
     """The same for `serve`: the only process, or the first of several, looks after the snapshot file of its node."""
-    return services(settings, member, makes_snapshots=member is None or member.is_first)
+    return services(settings, member, make=make, makes_snapshots=member is None or member.is_first)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from policy_service.cli.shared.screen import Screen
 from policy_service.model.errors import UsageError
 from policy_service.service.following.crew import Crew
 from policy_service.service.policies.folder_watch import FolderWatch
+from policy_service.service.policies.shelf import Shelf
 from policy_service.service.policies.workshop import Workshop
 from policy_service.service.services import Services
 from policy_service.settings import Settings, load_settings
@@ -74,6 +75,7 @@ def _serve_with_workers(session: Session, settings: Settings, policies: Path | N
     gc.collect()
     gc.freeze()
     address = url_of(listener)
+    shelf = Shelf()
     supervisor = Supervisor(
         Crew(settings.workers),
         listener,
@@ -83,7 +85,7 @@ def _serve_with_workers(session: Session, settings: Settings, policies: Path | N
     outcome = supervisor.run()
     if isinstance(outcome, Post):
         with outcome.connections:
-            _work(session, settings, policies, outcome)
+            _work(session, settings, policies, outcome, shelf)
         return 0
     if outcome == 0:
         session.screen.note("stopped")
@@ -95,6 +97,7 @@ def _work(
     settings: Settings,
     policies: Path | None,
     post: Post | None = None,
+    shelf: Shelf | None = None,
 ) -> None:
     """Answer requests as the only process, or as one of several."""
     from policy_service.cli.serving.server import log_to_stderr, run_server, run_worker  # noqa: PLC0415 - as above
@@ -103,8 +106,7 @@ def _work(
         log_to_stderr(settings.log_level, post.member.number)
     environment, screen = session.environment, session.screen
     member = None if post is None else post.member
-    with environment.serving(settings, member) as services, Workshop() as workshop:
-        services.bundles.use(workshop.make)
+    with Workshop(shelf=shelf) as workshop, environment.serving(settings, member, workshop.make) as services:
         if policies is not None and (member is None or member.is_first):
             watch = FolderWatch(policies, services.bundles, environment.local_caller)
             services = msgspec.structs.replace(services, watch=watch)  # noqa: PLW2901 - the same, watched

@@ -14,6 +14,7 @@ from policy_service.cli.shared.screen import Screen
 from policy_service.model.decision import Explanation
 from policy_service.service.caller import Caller
 from policy_service.service.following.crew import Member
+from policy_service.service.policies.bundles import MakeProgram
 from policy_service.service.ports import FactStore
 from policy_service.service.services import Services
 from policy_service.service.setup import Initialized
@@ -33,7 +34,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         fresh_demo_keys: issues another set of demo keys.
         services: everything behind the API, on a data directory, its snapshot up to date.
         serving: the same for `serve`, which looks after the snapshot file too: for one worker of several, or (None) for
-            the only process.
+            the only process; with what makes its programs.
         facts: the facts alone, of a data directory that may lack its pepper: for replays and audits.
         ledger: opens this process's shard of the ledger for as long as it decides.
         local_app: the API as an ASGI application for the local caller, without credentials.
@@ -48,7 +49,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     initialize: Callable[[Settings, bool, Path | None], Initialized]
     fresh_demo_keys: Callable[[Settings], Initialized]
     services: Callable[[Settings], AbstractContextManager[Services]]
-    serving: Callable[[Settings, Member | None], AbstractContextManager[Services]]
+    serving: Callable[[Settings, Member | None, MakeProgram], AbstractContextManager[Services]]
     facts: Callable[[Settings], AbstractContextManager[FactStore]]
     ledger: Callable[[Settings, Services], AbstractContextManager[None]]
     local_app: Callable[[Services], AsgiApp]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -21,6 +20,7 @@ from policy_service.service.checks import check_text, shown
 from policy_service.service.commits import commit
 from policy_service.service.effects import draft, put, remove, same
 from policy_service.service.policies.cache import Cache
+from policy_service.service.policies.shelf import name_of
 from policy_service.service.ports import Clock, FactReader, FactStore
 from policy_service.service.results import Found, Planned, Written
 
@@ -86,7 +86,7 @@ class Bundles:
 
     def _load(self, files: Mapping[str, str]) -> Policy:
         """The policy of rule files, by their text. Raises PolicyErrors; StoreError `policy_maker_failed`."""
-        return self._loaded.get(_name_of(files), lambda: self._checked(files))
+        return self._loaded.get(name_of(files).hex(), lambda: self._checked(files))
 
     def _checked(self, files: Mapping[str, str]) -> Policy:
         """Where another process makes programs it has done all of the work then, and the program is kept."""
@@ -231,16 +231,6 @@ def _refuse_lock_out(reader: FactReader, policy: Policy, caller: Caller) -> None
         {"scope": caller.scope},
         status=409,
     )
-
-
-def _name_of(files: Mapping[str, str]) -> str:
-    """Names files by their text. In pieces: what hashes megabytes in one call lets no decision in between."""
-    hashed = hashlib.sha256()
-    for name in sorted(files):
-        for text in (name, files[name]):
-            data = text.encode(errors="surrogatepass")
-            hashed.update(len(data).to_bytes(8, "big") + data)
-    return hashed.hexdigest()
 
 
 def operator_only(caller: Caller) -> None:

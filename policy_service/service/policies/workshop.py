@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Final
@@ -24,15 +24,19 @@ from policy_service.engine.link import Linking, compile_policy
 from policy_service.engine.program import Program
 from policy_service.language.load import load_policy
 from policy_service.model.errors import PolicyErrors, StoreError
+from policy_service.service.policies.shelf import Shelf, name_of
 from policy_service.service.policies.workshop_messages import (
     CompiledPart,
     Done,
+    Frames,
     Gone,
     Mistakes,
     Outline,
     Pipe,
     PolicyInSlices,
     Rules,
+    joined,
+    opened,
     yielding,
 )
 
@@ -65,11 +69,18 @@ class Workshop:
     Args:
         small: rule files of no more characters are made in this process.
         command: starts the process.
+        shelf: of one worker among several: what another has had made is taken from there.
     """
 
     def __init__(
-        self, *, small: int = SMALL, command: Sequence[str] | None = None, patience_s: float = PATIENCE_S
+        self,
+        *,
+        small: int = SMALL,
+        command: Sequence[str] | None = None,
+        patience_s: float = PATIENCE_S,
+        shelf: Shelf | None = None,
     ) -> None:
+        self._shelf = shelf
         self._small = small
         self._command = command
         self._patience_s = patience_s
@@ -95,33 +106,62 @@ class Workshop:
         if sum(map(len, files.values())) <= self._small:
             return compile_policy(load_policy(files))
         with self._turn:
-            for attempt in range(1, ATTEMPTS + 1):
-                try:
-                    return self._made(files)
-                except Gone as error:
-                    _LOG.warning("the process that makes programs failed at attempt %d: %s", attempt, error)
+            if self._shelf is None:
+                return self._tried(files, [])
+            return self._shared(files, self._shelf)
+
+    def _shared(self, files: Mapping[str, str], shelf: Shelf) -> Program:
+        """Made by the first worker that asks; linked from the same parts by the others."""
+        name = name_of(files)
+        made = shelf.get(name)
+        if made is None:
+            with shelf.turn(self._patience_s):
+                made = shelf.get(name)
+                if made is None:
+                    frames: list[bytes] = []
+                    program = self._tried(files, frames)
+                    shelf.put(name, joined(frames))
+                    return program
+        try:
+            return _linked(Frames(made).frame)
+        except Gone as error:
+            _LOG.warning("a policy that another worker had made cannot be used, and is made here: %s", error)
+            return self._tried(files, [])
+
+    def _tried(self, files: Mapping[str, str], frames: list[bytes]) -> Program:
+        """Args: `frames` receives all that the process said."""
+        for attempt in range(1, ATTEMPTS + 1):
+            frames.clear()
+            try:
+                return self._made(files, frames)
+            except Gone as error:
+                _LOG.warning("the process that makes programs failed at attempt %d: %s", attempt, error)
+                self._end()
+            except BaseException:
+                # An answer that was read by half would stand before the next one.
+                if not self._is_answered:
                     self._end()
-                except BaseException:
-                    # An answer that was read by half would stand before the next one.
-                    if not self._is_answered:
-                        self._end()
-                    raise
+                raise
         raise StoreError(
             FAILED, "the policy could not be made ready: the process that does it failed; see the log, and try again"
         )
 
-    def _made(self, files: Mapping[str, str]) -> Program:
+    def _made(self, files: Mapping[str, str], frames: list[bytes]) -> Program:
         pipe = self._pipe or self._start()
+
+        def frame() -> bytes:
+            came = pipe.frame()
+            if self._shelf is not None:
+                frames.append(came)
+            return came
+
         self._is_answered = False
         pipe.send(dict(files))
-        first = pipe.receive()
-        if isinstance(first, Mistakes):
+        try:
+            program = _linked(frame)
+        except PolicyErrors:
             self._is_answered = True
-            raise PolicyErrors(first.diagnostics)
-        if not isinstance(first, Outline):
-            raise Gone("it talks nonsense")
-        with _unseen_by_the_collector():
-            program = _received(first, pipe)
+            raise
         self._is_answered = True
         return program
 
@@ -156,12 +196,23 @@ class Workshop:
         child.wait()
 
 
-def _received(outline: Outline, pipe: Pipe) -> Program:
+def _linked(frame: Callable[[], bytes | memoryview]) -> Program:
+    """The program that an answer brings. Raises Gone; PolicyErrors where it brings mistakes."""
+    first = opened(frame())
+    if isinstance(first, Mistakes):
+        raise PolicyErrors(first.diagnostics)
+    if not isinstance(first, Outline):
+        raise Gone("it talks nonsense")
+    with _unseen_by_the_collector():
+        return _received(first, frame)
+
+
+def _received(outline: Outline, frame: Callable[[], bytes | memoryview]) -> Program:
     """The program that follows an outline, linked slice by slice."""
     policy, linking, rest = PolicyInSlices(outline), Linking(outline.policy.digest), yielding()
     try:
         while True:
-            message = pipe.receive()
+            message = opened(frame())
             if isinstance(message, Rules):
                 policy.add(message)
             elif isinstance(message, CompiledPart):

@@ -15,7 +15,7 @@ import pickle
 import select
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -135,15 +135,15 @@ class Pipe:
             raise Gone(f"it does not read: {error.strerror}") from None
 
     def receive(self) -> Any:
-        """The next frame. Raises Gone."""
+        """What the next frame says. Raises Gone."""
+        return opened(self.frame())
+
+    def frame(self) -> bytes:
+        """The next frame, as it came. Raises Gone."""
         (size,) = _LENGTH.unpack(self._take(_LENGTH.size))
         if size > MAX_FRAME:
             raise Gone("it talks nonsense")
-        data = self._take(size)
-        try:
-            return pickle.loads(data)  # noqa: S301 - from a process that this one started, as said above
-        except Exception as error:
-            raise Gone(f"it talks nonsense: {type(error).__name__}") from error
+        return self._take(size)
 
     def _take(self, size: int) -> bytes:
         while len(self._buffer) < size:
@@ -156,6 +156,39 @@ class Pipe:
         taken = bytes(self._buffer[:size])
         del self._buffer[:size]
         return taken
+
+
+def opened(frame: bytes | memoryview) -> Any:
+    """What a frame says. Raises Gone."""
+    try:
+        return pickle.loads(frame)  # noqa: S301 - from a process that this one started, as said above
+    except Exception as error:
+        raise Gone(f"it talks nonsense: {type(error).__name__}") from error
+
+
+def joined(frames: Iterable[bytes]) -> bytes:
+    """Frames as one text of bytes."""
+    return b"".join(piece for frame in frames for piece in (_LENGTH.pack(len(frame)), frame))
+
+
+class Frames:
+    """Frames that are all there already.
+
+    Args:
+        data: what `joined` made.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = memoryview(data)
+
+    def frame(self) -> memoryview:
+        """The next one. Raises Gone."""
+        if len(self._data) < _LENGTH.size:
+            raise Gone("it ended")
+        (size,) = _LENGTH.unpack_from(self._data)
+        end = _LENGTH.size + size
+        frame, self._data = self._data[_LENGTH.size : end], self._data[end:]
+        return frame
 
 
 def widen(descriptor: int) -> None:

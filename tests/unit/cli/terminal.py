@@ -49,7 +49,7 @@ class Terminal:
             initialize=self._initialize,
             fresh_demo_keys=lambda _settings: house.setup.issue_demo_keys(OPERATOR),
             services=self._opened,
-            serving=lambda settings, _member: self._opened(settings),
+            serving=lambda settings, _member, _make: self._opened(settings),
             import_all=lambda: None,
             facts=lambda _settings: contextlib.nullcontext(house.store),
             ledger=lambda _settings, _services: contextlib.nullcontext(),
