@@ -14,6 +14,7 @@ BENCHES = (
     "policy_test",
     "decide",
     "batch",
+    "lane",
     "http",
     "workers",
     "revocation",

@@ -42,13 +42,13 @@ class DecisionMeter(Collector):
         kind = (allowed, reason)
         self._decisions[kind] = self._decisions.get(kind, 0) + 1
 
-    def took(self, route: str, seconds: float) -> None:
-        """Note how long an answer took. Cost: 0.2 µs."""
+    def took(self, route: str, seconds: float, answers: int = 1) -> None:
+        """Note how long an answer took, or each of several. Cost: 0.2 µs."""
         times = self._times.get(route)
         if times is None:
             times = self._times[route] = _Times()
-        times.counts[bisect_left(BUCKETS, seconds)] += 1
-        times.total_s += seconds
+        times.counts[bisect_left(BUCKETS, seconds)] += answers
+        times.total_s += seconds * answers
 
     def collect(self) -> Iterator[Metric]:
         """As the registry asks."""

@@ -5,7 +5,8 @@ INVARIANT: the bytes are those of the document (test_decision_text: every kind o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -41,31 +42,31 @@ class _Decision(msgspec.Struct, gc=False):
 
 _ENCODER: Final = msgspec.json.Encoder()
 
+_told_at: Final = lru_cache(maxsize=4)(format_rfc3339)
+"""All decisions of a turn or a batch see one instant, which is written once."""
+
 
 def decision_text(answered: Answered, scope: str) -> bytes:
     """The body that tells one decision. Cost: 2 µs."""
-    return _ENCODER.encode(_shape(answered, scope, format_rfc3339(answered.decision.now)))
+    return _ENCODER.encode(_shape(answered, scope))
 
 
 def batch_text(asks: Sequence[Ask], answers: Sequence[Answered | PolicyServiceError]) -> bytes:
     """The body that tells the decisions of a batch, and in place of one that was not made what is wrong with it."""
-    # One batch sees one instant, which is written once.
-    instants = {answer.decision.now for answer in answers if isinstance(answer, Answered)}
-    told = {instant: format_rfc3339(instant) for instant in instants}
-    parts = [_result(ask, answer, told) for ask, answer in zip(asks, answers, strict=True)]
+    parts = [_result(ask, answer) for ask, answer in zip(asks, answers, strict=True)]
     return b'{"results":[' + b",".join(parts) + b"]}"
 
 
-def _result(ask: Ask, answer: Answered | PolicyServiceError, told: Mapping[int, str]) -> bytes:
+def _result(ask: Ask, answer: Answered | PolicyServiceError) -> bytes:
     # An id that cannot be shown is not told: as `decide` does it.
     name = ask.id if ask.id is not None and ask.id.isprintable() else None
     if not isinstance(answer, Answered):
         return _ENCODER.encode({"id": name, "error": problem_of(answer)})
-    text = _ENCODER.encode(_shape(answer, ask.scope, told[answer.decision.now]))
+    text = _ENCODER.encode(_shape(answer, ask.scope))
     return text if name is None else b'{"id":' + _ENCODER.encode(name) + b"," + text[1:]
 
 
-def _shape(answered: Answered, scope: str, decided_at: str) -> _Decision:
+def _shape(answered: Answered, scope: str) -> _Decision:
     decision = answered.decision
     named = decision.principal_id
     return _Decision(
@@ -78,7 +79,7 @@ def _shape(answered: Answered, scope: str, decided_at: str) -> _Decision:
         decision.check,
         decision.rule,
         answered.decision_id,
-        decided_at,
+        _told_at(decision.now),
         decision.revision,
         decision.bundle,
         decision.key_id,

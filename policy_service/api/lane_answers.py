@@ -41,8 +41,9 @@ class LaneAnswer(msgspec.Struct):
     Args:
         held: the whole reply, where the route's functions made it; else None.
         body: the body that tells the decisions, where they were made here.
-        answered: those decisions, and what stands in place of others.
-        asked_at: when the body had been read, in seconds of `perf_counter`; None where the caller was not let in.
+        answered: those decisions, and what stands in place of others; none where they are counted together with others.
+        asked_at: when the body had been read, in seconds of `perf_counter`; None where the caller was not let in, and
+            where it is counted together with others.
     """
 
     head: PlainHead
@@ -63,18 +64,16 @@ class Guest:
     """Who is at the other end of a connection, as far as is remembered of its last request.
 
     Attributes:
-        head: of that request.
-        shown: the key in it.
+        shown: the key in that request.
         address: where its caller is; of a proxy's client, what the proxy said.
         is_forwarded: whether anything was said.
         given: the pass that its key was given there.
     """
 
-    __slots__ = ("address", "given", "head", "is_forwarded", "peer", "shown")
+    __slots__ = ("address", "given", "is_forwarded", "peer", "shown")
 
     def __init__(self, peer: str | None) -> None:
         self.peer = peer
-        self.head: PlainHead | None = None
         self.shown: str | None = None
         self.address: str | None = None
         self.is_forwarded = False
@@ -152,7 +151,7 @@ class LaneAnswers:
         manners = head.manners
         if manners is None:
             return None
-        if head is not guest.head:
+        if manners.shown != guest.shown or head.is_forwarded or guest.is_forwarded:
             self._meet(guest, head, manners)
         try:
             given = guest.given = self._gate.admit_again(
@@ -163,10 +162,9 @@ class LaneAnswers:
         return given.caller
 
     def _meet(self, guest: Guest, head: PlainHead, manners: Manners) -> None:
-        """Another head than last time. Often only its `Content-Length` is: the pass is good still."""
-        if head.is_forwarded or guest.is_forwarded or manners.shown != guest.shown:
-            guest.given, guest.address = None, self._address(head, guest.peer)
-        guest.head, guest.shown, guest.is_forwarded = head, manners.shown, head.is_forwarded
+        """Another key than last time, or perhaps another address: the pass is of the former ones."""
+        guest.given, guest.address = None, self._address(head, guest.peer)
+        guest.shown, guest.is_forwarded = manners.shown, head.is_forwarded
 
     def _address(self, head: PlainHead, peer: str | None) -> str | None:
         return self._site.entrance.address(Incoming(head.headers, peer, b"")) if head.is_forwarded else peer
@@ -208,18 +206,25 @@ class LaneAnswers:
         except Exception:  # whose trouble it is will be seen: nothing is decided or recorded yet
             return [self._alone(one.caller, one.head, one.body, one.peer, one.trace, asked_at) for one in plain]
         group = decided.group
-        return [self._told(one, answered, group, asked_at) for one, answered in zip(plain, decided.held, strict=True)]
+        group.then(partial(self._count, decided.held, group, asked_at))
+        return [self._told(one, answered, group) for one, answered in zip(plain, decided.held, strict=True)]
 
-    def _told(
-        self, asked: _Plain, answered: Answered | PolicyServiceError, group: Group, asked_at: float
-    ) -> LaneAnswer | None:
+    def _count(self, answers: Sequence[Answered | PolicyServiceError], group: Group, asked_at: float) -> None:
+        """Count what was decided together, once it is recorded or could not be."""
+        meter, told = self._meter, [one.decision for one in answers if isinstance(one, Answered)]
+        meter.took(DECIDE, self._perf_counter() - asked_at, len(told))
+        if group.failure is None:
+            for decision in told:
+                meter.decided(decision.allowed, decision.reason)
+
+    def _told(self, asked: _Plain, answered: Answered | PolicyServiceError, group: Group) -> LaneAnswer | None:
         if isinstance(answered, PolicyServiceError):
             return self._refused(asked.head, asked.body, asked.peer, asked.trace, answered)
         try:
             text = decision_text(answered, asked.ask.scope)
         except Exception as error:  # as the outermost of the route's middleware does
             return self._failed(asked.head, asked.peer, asked.trace, error)
-        return LaneAnswer(asked.head, asked.peer, asked.trace, asked_at, group, None, text, (answered,))
+        return LaneAnswer(asked.head, asked.peer, asked.trace, None, group, None, text)
 
     def _alone(
         self, caller: Caller, head: PlainHead, body: bytes, peer: str | None, trace: Trace, asked_at: float

@@ -114,21 +114,31 @@ def _marks(body: bytes) -> int:
 
 def _accounted(asked: _Question) -> int:
     """The quotation marks that a question was read from, where no member stood twice."""
-    place = asked.resource
-    marks = 6 + _of_text(asked.key) + _of_text(asked.source_ip) + _of_claims(asked.context)
+    # No helpers for the members that are texts: this runs for every question.
+    key, source, context, place = asked.key, asked.source_ip, asked.context, asked.resource
+    marks = 6 if key is UNSET else 8 if key is None else 10
+    if source is not UNSET:
+        marks += 2 if source is None else 4
+    if context is not UNSET:
+        marks += _of_claims(context)
     if asked.min_revision is not UNSET:
         marks += 2
     if isinstance(place, str):
         return marks + 2
-    return marks + 8 + _of_text(place.workspace) + _of_text(place.owner) + _of_claims(place.attributes)
+    workspace, attributes = place.workspace, place.attributes
+    if workspace is not UNSET:
+        marks += 2 if workspace is None else 4
+    if attributes is not UNSET:
+        marks += _of_claims(attributes)
+    return marks + 8 + _of_text(place.owner)
 
 
 def _of_text(value: str | UnsetType | None) -> int:
     return 0 if value is UNSET else 2 if value is None else 4
 
 
-def _of_claims(claims: dict[str, Any] | UnsetType | None) -> int:
-    return 0 if claims is UNSET else 2 + _of_value(claims, 0) if claims else 2
+def _of_claims(claims: dict[str, Any] | None) -> int:
+    return 2 + _of_value(claims, 0) if claims else 2
 
 
 def _of_value(value: Any, depth: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from policy_service.engine.decide import decide
+from policy_service.engine.decide import decide, no_policy
 from policy_service.engine.explain import explain
 from policy_service.engine.program import Sight
 from policy_service.engine.seen import seen_part
@@ -67,7 +67,6 @@ class Considered(msgspec.Struct, frozen=True):
 
 _Asked = tuple[Request, bytes | None, str | None]
 """A request, what `write_request` says of it, and the fingerprint of a presented key that its caller cannot know of."""
-_Judged = tuple[Decision, Sight]
 
 
 class Decisions:
@@ -115,7 +114,7 @@ class Decisions:
         now = self._clock.now()
         asked = self._asked(caller, ask, snapshot)
         explanation = explain(asked[0], snapshot, now)
-        decided = self._wrap(caller, ask, asked, snapshot, (explanation.decision, Sight()), None, explained=True)
+        decided = self._wrap(caller, ask, asked, snapshot, explanation.decision, Sight(), None, explained=True)
         considered = Considered(_answered(decided), explanation, asked[0], snapshot)
         return Held(considered, self._sink.record((decided,)))
 
@@ -150,10 +149,14 @@ class Decisions:
             for (caller, ask), trouble in zip(pairs, troubles, strict=True)
         ]
         good = [(pair, one) for pair, one in zip(pairs, asked, strict=True) if isinstance(one, tuple)]
-        judged = [_judged(one[0], snapshot, now) for _, one in good]
+        program = snapshot.program
+        if program is None:
+            raise no_policy()
+        sights = [Sight() for _ in good]
+        decisions = [program.decide(one[0], snapshot, now, sight) for (_, one), sight in zip(good, sights, strict=True)]
         decided = [
-            self._wrap(caller, ask, one, snapshot, known, batch_id)
-            for ((caller, ask), one), known in zip(good, judged, strict=True)
+            self._wrap(caller, ask, one, snapshot, decision, sight, batch_id)
+            for ((caller, ask), one), decision, sight in zip(good, decisions, sights, strict=True)
         ]
         group = self._sink.record(decided)
         answers = iter(map(_answered, decided))
@@ -178,7 +181,9 @@ class Decisions:
 
     def _decided(self, caller: Caller, ask: Ask, snapshot: Snapshot, now: int) -> Decided:
         asked = self._asked(caller, ask, snapshot)
-        return self._wrap(caller, ask, asked, snapshot, _judged(asked[0], snapshot, now), None)
+        sight = Sight()
+        decision = decide(asked[0], snapshot, now, sight)
+        return self._wrap(caller, ask, asked, snapshot, decision, sight, None)
 
     def _asked(self, caller: Caller, ask: Ask, snapshot: Snapshot) -> _Asked:
         """The question with its key checked, once it is known that it can be recorded."""
@@ -201,13 +206,13 @@ class Decisions:
         ask: Ask,
         asked: _Asked,
         snapshot: Snapshot,
-        judged: _Judged,
+        decision: Decision,
+        sight: Sight,
         batch_id: str | None,
         *,
         explained: bool = False,
     ) -> Decided:
         request, written, fingerprint = asked
-        decision, sight = judged
         if self._uses is not None:
             self._uses.note(request.credential, decision.now)
         return Decided(
@@ -225,11 +230,6 @@ class Decisions:
             fingerprint,
             explained,
         )
-
-
-def _judged(request: Request, snapshot: Snapshot, now: int) -> _Judged:
-    sight = Sight()
-    return decide(request, snapshot, now, sight), sight
 
 
 def _answered(decided: Decided) -> Answered:
