@@ -1,4 +1,5 @@
-"""Hypothesis profiles, chosen by HYPOTHESIS_PROFILE: `default` is modest, `ci` the same every time, `deep` long."""
+"""Hypothesis profiles, chosen by HYPOTHESIS_PROFILE: `default` is modest, `ci` the same every time, `deep` long,
+`mutation` short: whether a theorem falls is all that is asked, not the smallest world in which it does."""
 
 from __future__ import annotations
 
@@ -15,6 +16,9 @@ _PHASES = [phase for phase in Phase if phase is not Phase.explain]
 settings.register_profile("default", max_examples=60, deadline=None, suppress_health_check=_SLOW, phases=_PHASES)
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
 settings.register_profile("deep", settings.get_profile("default"), max_examples=4000)
+settings.register_profile(
+    "mutation", settings.get_profile("ci"), max_examples=15, phases=[Phase.explicit, Phase.generate], database=None
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 pytest_plugins = ["tests.databases", "tests.security.counting"]

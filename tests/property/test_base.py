@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy_service.engine import snapshot as snapshot_module
 from policy_service.engine.base import FactBase
 from policy_service.engine.decide import decide
 from policy_service.engine.snapshot import Snapshot
@@ -194,17 +198,77 @@ def test_what_a_base_holds_does_not_depend_on_how_its_facts_came(
     assert first.fact("planet", ("mars",)) is None
 
 
-@given(cases(max_requests=4), st.integers(1, 4))
-def test_decisions_on_a_base_are_those_on_its_facts(case: Case, kept: int) -> None:
-    """However few views are kept."""
+@given(cases(max_requests=4), st.integers(1, 4), st.integers(1, 3))
+def test_decisions_on_a_base_are_those_on_its_facts(case: Case, kept: int, workspaces: int) -> None:
+    """However few views of keys, and of workspaces, are kept."""
     program = program_of(case.world.files())
     feed = Feed()
     feed.put(*case.world.facts, *activation(program))
     whole = fold(feed.changes, program)
     other = Snapshot(Programs(program), base_of(whole), kept=kept)
-    for _ in range(2):
-        for request, now in case.asked:
-            assert verdict_of(decide(request, other, now)) == verdict_of(decide(request, whole, now))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(snapshot_module, "_WORKSPACES", workspaces)
+        for _ in range(2):
+            for request, now in case.asked:
+                assert verdict_of(decide(request, other, now)) == verdict_of(decide(request, whole, now))
+
+
+@given(BATCHES, st.integers(1, 60), st.booleans())
+def test_facts_that_were_given_up_answer_nobody(
+    batches: list[tuple[list[Effect], dict[str, dict[int, bytes]]]], steps: int, on_base: bool
+) -> None:
+    """From the first step on, and after each: an error, and no answer from a part of the facts."""
+    snapshot = Snapshot(PROGRAMS)
+    for change in feed_of(batches):
+        snapshot.apply(change)
+    facts = list(snapshot.facts())
+    snapshot = based(snapshot) if on_base else snapshot
+    taken = list(islice(snapshot.dismantled(), steps))
+    for fact in facts if taken or on_base else ():
+        with pytest.raises(StoreError, match="given up"):
+            snapshot.fact(fact.entity, fact.key())
+    with pytest.raises(StoreError, match="given up"):
+        _ = snapshot.keys["x"]
+
+
+@given(BATCHES, BATCHES)
+def test_a_snapshot_weighs_what_was_changed_since_its_base(
+    before: list[tuple[list[Effect], dict[str, dict[int, bytes]]]],
+    after: list[tuple[list[Effect], dict[str, dict[int, bytes]]]],
+) -> None:
+    """However often each fact was: that is what a start has to fold again, and what the next base adds."""
+    changes = feed_of([*before, *after])
+    whole = Snapshot(PROGRAMS)
+    for change in changes[: len(before)]:
+        whole.apply(change)
+    base = base_of(whole)
+    other = Snapshot(PROGRAMS, base)
+    assert (other.weight, other.base) == (0, base)
+    for change in changes[len(before) :]:
+        other.apply(change)
+    changed = {(one.entity, tuple(one.key)) for change in changes[len(before) :] for one in change.effects}
+    assert other.weight == len(changed)
+
+
+@given(BATCHES, st.sampled_from(["layout", "table", "slots", "modulus"]), st.integers(-(1 << 62), 1 << 62))
+def test_a_base_that_contradicts_itself_is_not_used(
+    batches: list[tuple[list[Effect], dict[str, dict[int, bytes]]]], member: str, value: int
+) -> None:
+    """Whatever its contents say of its layout, its table and its modulus: they hold, or the file is refused."""
+    whole = Snapshot(PROGRAMS)
+    for change in feed_of(batches):
+        whole.apply(change)
+    body = b"".join(whole.packed(MODULUS))
+    contents = FactBase(body).contents
+    start = int.from_bytes(body[-8:], "little")
+    other = msgspec.structs.replace(contents, **{member: str(value) if member == "layout" else value})
+    altered = body[:start] + msgspec.json.encode(other) + body[-8:]
+    fits = {"table": 0 < value <= start - 8 * contents.slots, "slots": 0 < value <= (start - contents.table) // 8}
+    if fits.get(member, member == "modulus" and value > 0):
+        return
+    with pytest.raises(StoreError) as raised:
+        FactBase(altered)
+    assert raised.value.code == "snapshot_unfit"
 
 
 @given(BATCHES, st.data())

@@ -64,7 +64,7 @@ def everything() -> Documents:
             "resource": name,
             "unregistered": "allow",
             "attributes": attributes,
-            "rules": [{"name": "only", "effect": "allow", "when": condition}],
+            "rules": [{"name": "only", "effect": "allow", "resources": ["x*", "etl-*"], "when": condition}],
         }
         for name, condition in zip(TYPES, CONDITIONS, strict=True)
     }
@@ -262,7 +262,10 @@ def claim(kind: str, mood: str, turn: int) -> Any:
 
 
 def every_question() -> Iterator[tuple[Request, int]]:
-    """Each type, each mood of attributes and of context; keys, owners, moments and addresses by turns."""
+    """Each type, each mood of attributes and of context; keys, owners, moments and addresses by turns.
+
+    And on each type something that no rule is about.
+    """
     keys = [*(f"{name}00000000" for name in KEYS), "ci0000000000"]
     for number, (name, mood, context) in enumerate(product((*TYPES, "plain"), MOODS, MOODS)):
         claimed = claims_in(ATTRIBUTES["pipeline"], *mood)
@@ -272,6 +275,9 @@ def every_question() -> Iterator[tuple[Request, int]]:
             Credential("verified", keys[number % 5], 1), "things:use", resource, address, claims_in(CONTEXT, *context)
         )
         yield request, MOMENTS[number % len(MOMENTS)] + number % 2
+    for name in TYPES:
+        nowhere = ResourceRef(name, "no-rule-is-about-this", "acme", "ada", {})
+        yield Request(Credential("verified", keys[0], 1), "things:use", nowhere, "10.1.2.3", {}), MOMENTS[0]
 
 
 @pytest.mark.parametrize("budget", [ITERATION_BUDGET, 0])

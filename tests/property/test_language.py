@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
 import re
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_service.engine.link import compile_policy
 from policy_service.language.graphs import cycles
-from policy_service.language.load import Loaded, load, load_policy
+from policy_service.language.load import Loaded, ResourceFile, load, load_policy
 from policy_service.language.memory import Memory
 from policy_service.model.spans import Diagnostic
 from tests.property.drawing import pick
@@ -190,6 +193,20 @@ def test_remembering_changes_nothing(saves: list[Files]) -> None:
     memory = Memory()
     for files in saves:
         assert same(load(files, memory), load(files))
+
+
+@given(st.lists(spoiled_files(), min_size=1, max_size=2), st.randoms(use_true_random=False))
+def test_reading_files_beside_each_other_changes_nothing(saves: list[Files], random: Random) -> None:
+    """In any order, in another process (so: pickled): mistakes, their suggestions and the policy are the same."""
+
+    def spread(read: Callable[[str], ResourceFile], files: list[str]) -> list[ResourceFile]:
+        order = sorted(files, key=lambda _: random.random())
+        found = {file: pickle.loads(pickle.dumps(read(file))) for file in order}
+        return [found[file] for file in files]
+
+    memory = Memory()
+    for files in saves:
+        assert same(load(files, memory, spread), load(files))
 
 
 @given(spoiled_files())
