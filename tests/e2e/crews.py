@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,6 @@ import httpx
 from tests.e2e.processes import Server, answer
 
 ETL = {"type": "pipeline", "id": "etl-42", "workspace": "demo"}
-PATIENCE_S = 30
 MOST_TRIES = 400
 
 
@@ -51,7 +48,7 @@ class Lines:
 
     def _connect(self) -> httpx.Client:
         limits = httpx.Limits(max_connections=1)
-        return httpx.Client(base_url=self._url, timeout=10, trust_env=False, limits=limits)
+        return httpx.Client(base_url=self._url, timeout=30, trust_env=False, limits=limits)
 
 
 def _worker_of(client: httpx.Client) -> int | None:
@@ -95,15 +92,6 @@ class Site:
         response = client.request(method, path, headers=headers, json=body)
         assert response.is_success, response.text
         return response.json()
-
-
-def until(condition: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
-    """What the condition says, once it says something."""
-    deadline = time.monotonic() + patience_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.02)
-    return found
 
 
 def pids(server: Server) -> list[int]:

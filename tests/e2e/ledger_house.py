@@ -54,20 +54,27 @@ class House:
         """What must not be in the ledger in any form."""
         return [STRANGE_KEY, *(str(text) for name, text in self.keys.items() if name.endswith("_key"))]
 
-    def round(self, lasts_s: float, harm: Harm = contextlib.nullcontext, harmed_s: float = 0.0) -> Load:
+    def round(
+        self, lasts_s: float, harm: Harm = contextlib.nullcontext, harmed_s: float = 0.0, *, patient: bool = False
+    ) -> Load:
         """Serve, let callers ask, and kill the server after so many seconds, in the middle of it.
 
         Args:
             harm: comes over the ledger's folder after that, and is over once the server is dead.
             harmed_s: how long the server is asked on in that state.
+            patient: whether both begin only once something was answered, and refused: however slow the machine is.
         """
         server = self.server()
         load = Load(server.url, self.requests())
 
         async def scene() -> None:
             load.start(CALLERS)
+            if patient:
+                await load.answers()
             await asyncio.sleep(lasts_s)
             with harm():
+                if patient and harmed_s:
+                    await load.refusals()
                 await asyncio.sleep(harmed_s)
                 killed = await asyncio.to_thread(server.stop, signal.SIGKILL)
                 assert killed == -signal.SIGKILL, server.text()

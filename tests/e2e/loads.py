@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-PATIENCE_S = 30
-"""Far more than any wait takes: a machine that runs tests may do much else."""
+from tests.waiting import PATIENCE_S
 
 
 def post(path: str, key: str, body: Any) -> bytes:

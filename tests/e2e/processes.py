@@ -23,8 +23,8 @@ from policy_service.bootstrap import main
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-W", "error", "-m", "policy_service")
-START_S = 60
-STOP_S = 30
+START_S = 120
+STOP_S = 90
 LISTENING = re.compile(r"listening on (http://\S+) ")
 
 
@@ -110,7 +110,7 @@ class Server:
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
         self._reader.start()
         self.url = self._wait_until_it_listens()
-        self._client = httpx.Client(base_url=self.url, timeout=10, trust_env=False)
+        self._client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
 
     def __enter__(self) -> Server:
         return self

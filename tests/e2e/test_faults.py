@@ -12,7 +12,7 @@ import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,9 @@ from tests.databases import run_sql
 from tests.e2e.processes import Server, answer, command
 from tests.unit.api.desk import Desk, problem_code
 from tests.unit.service.house import OPERATOR, House
+from tests.waiting import until
 
 ETL = {"type": "pipeline", "id": "etl-42", "workspace": "demo"}
-PATIENCE_S = 30
 
 
 class Site:
@@ -73,13 +73,6 @@ def pg_site(tmp_path: Path, empty_postgres_url: str) -> Site:
     return Site(tmp_path / "data", POLICY_SERVICE_DATABASE_URL=empty_postgres_url)
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it does not happen"
-        time.sleep(0.02)
-
-
 def readiness(server: Server) -> str:
     """`ready`, or the code of why not."""
     document = server.call("GET", "/readyz", None).json()
@@ -108,12 +101,12 @@ def assert_sound(url: str, wanted: set[str] = frozenset()) -> None:  # type: ign
 def test_a_database_that_is_gone_stops_writes_at_once_and_decisions_in_time(site: Site) -> None:
     """Decisions go on for the staleness bound, then are 503 `stale`, never an old allow. Once back, all goes on."""
     away = site.database.with_name("away.db")
-    with site.server(POLICY_SERVICE_MAX_STALENESS_S="2") as server:
-        assert_allowed(site.ask(server))
+    with site.server(POLICY_SERVICE_MAX_STALENESS_S="5") as server:
+        until(lambda: site.ask(server).status_code == 200)
         site.database.rename(away)
         assert_allowed(site.ask(server))
         assert problem_code(site.write(server), 503) == "store_unreachable"
-        until(lambda: readiness(server) == "store_unreachable")
+        until(lambda: readiness(server) in {"store_unreachable", "stale"})
         until(lambda: site.ask(server).status_code == 503)
         refused = site.ask(server)
         assert problem_code(refused, 503) == "stale"
@@ -165,7 +158,7 @@ def test_a_locked_database_refuses_writes_in_time_and_decides_on(site: Site) -> 
             other.execute("BEGIN IMMEDIATE")
             started = time.monotonic()
             assert problem_code(site.write(server), 503) == "store_locked"
-            assert time.monotonic() - started < 10
+            assert time.monotonic() - started < 30, "five seconds, and what a busy machine adds"
             assert_allowed(site.ask(server))
             assert readiness(server) == "ready"
             other.execute("ROLLBACK")
@@ -351,7 +344,10 @@ def test_a_server_killed_in_mid_write_loses_no_answered_change(site: Site) -> No
 
 def _write_until_it_ends(site: Site, server: Server, name: int, answered: list[str]) -> None:
     headers = {"Authorization": f"Bearer {site.keys['admin_key']}"}
-    with contextlib.suppress(httpx.TransportError), httpx.Client(base_url=server.url, trust_env=False) as client:
+    with (
+        contextlib.suppress(httpx.TransportError),
+        httpx.Client(base_url=server.url, timeout=30, trust_env=False) as client,
+    ):
         for number in range(100_000):
             user = f"t{name}-{number}"
             if client.put(f"/v1/users/{user}", json={}, headers=headers).status_code == 201:

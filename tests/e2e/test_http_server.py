@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.e2e.processes import Server, answer
+from tests.waiting import until
 
 PROBLEM = "application/problem+json"
 
@@ -28,7 +28,7 @@ class House:
     def raw(self, data: bytes, *, pieces: int = 1 << 20) -> bytes:
         """Send bytes on a fresh connection, in pieces, and read until the server closes it."""
         parts = urlsplit(self.server.url)
-        with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
             try:
                 for start in range(0, len(data), pieces):
                     connection.sendall(data[start : start + pieces])
@@ -140,7 +140,7 @@ def test_bad_paths_on_the_wire_are_problems(house: House, path: bytes) -> None:
 def test_what_is_no_http_is_refused_and_the_server_lives(house: House, data: bytes) -> None:
     """400 or a closed connection; the next caller is served."""
     parts = urlsplit(house.server.url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
         response = b""
         with contextlib.suppress(OSError):  # the server may hang up before all is sent
             connection.sendall(data)
@@ -155,7 +155,7 @@ def test_a_caller_who_leaves_in_the_middle_harms_nobody(house: House) -> None:
     """The body never comes; the server goes on without a traceback."""
     parts = urlsplit(house.server.url)
     for _ in range(3):
-        with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
             connection.sendall(b"POST /decide HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
     assert house.server.decide(house.keys["caller_key"], scope="a:b", resource="pipeline:x")["decision"] == "deny"
 
@@ -194,10 +194,7 @@ def test_a_change_of_another_process_is_followed(house: House) -> None:
     )
     assert decision["revision"] >= first["revision"]
     second = answer("users", "delete", "zoe", "--workspace", "demo", "--data-dir", house.data_dir)
-    deadline = time.monotonic() + 5
-    while house.head() < second["revision"]:
-        assert time.monotonic() < deadline, "the server does not follow"
-        time.sleep(0.02)
+    until(lambda: house.head() >= second["revision"], "the server does not follow")
 
 
 def test_a_connection_serves_many_requests(house: House) -> None:

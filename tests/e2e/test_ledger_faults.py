@@ -6,8 +6,6 @@ Each is caused, none is pretended. What was answered is recorded, whatever happe
 from __future__ import annotations
 
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from policy_service.ledger.sealing import packed_lines
 from tests.e2e.processes import Server, answer, one_line, process
 from tests.unit.api.desk import problem_code
 from tests.unit.ledger.disks import fill, remount, small_disk
+from tests.waiting import until
 
 ETL = {"type": "pipeline", "id": "etl-42", "workspace": "demo"}
 
@@ -85,14 +84,6 @@ def _notes(text: str) -> list[str]:
 @pytest.fixture
 def house(tmp_path: Path) -> House:
     return House(tmp_path / "data")
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    for _ in range(300):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it does not come to that")
 
 
 def test_a_full_disk_stops_the_deciding_and_space_starts_it_again(house: House) -> None:
@@ -159,7 +150,7 @@ def test_a_live_file_that_is_deleted_ends_the_deciding(house: House) -> None:
     with Server(house.data_dir, POLICY_SERVICE_CHECKPOINT_INTERVAL_S="0.1") as server:
         house.ask(server)
         (segment,) = contents(house.folder)[shards(house.folder)[0]]
-        eventually(lambda: segment.hashes.stat().st_size == 32)
+        until(lambda: segment.hashes.exists() and segment.hashes.stat().st_size == 32)
         segment.plain.unlink()
         assert problem_code(house.ask(server), 503) == "ledger_unavailable"
         assert problem_code(server.call("GET", "/readyz", None), 503) == "ledger_unavailable"
@@ -179,7 +170,7 @@ def test_checkpoints_leave_the_machine_and_segments_are_sealed(house: House, tmp
         for _ in range(20):
             assert house.ask(server).status_code == 200
         (shard,) = shards(house.folder)
-        eventually(lambda: sum(segment.packed.exists() for segment in contents(house.folder)[shard]) > 1)
+        until(lambda: sum(segment.packed.exists() for segment in contents(house.folder)[shard]) > 1)
     assert house.recorded() == house.answered
     kept = house.checkpoints(tmp_path / "kept")
     assert [one.size for one in kept] == sorted(one.size for one in kept)

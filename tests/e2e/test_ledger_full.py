@@ -34,12 +34,9 @@ def fill(house: House, server: Server, room: int) -> Load:
 
     async def scene() -> None:
         load.start(CALLERS)
-        await asyncio.sleep(0.3)
+        await load.answers(50)
         limit(server, live_bytes(house) + room)
-        for _ in range(100):
-            await asyncio.sleep(0.1)
-            if load.statuses.get(503):
-                break
+        await load.refusals()
         await load.stop()
 
     asyncio.run(scene())

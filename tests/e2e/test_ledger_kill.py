@@ -7,20 +7,24 @@ The normal suite runs a few rounds; `make kills` two hundred of each kind.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import os
 import random
 import re
+import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.e2e.ledger_house import CALLERS, Harm, House, check, check_verified
-from tests.e2e.loads import Load
+from tests.e2e.processes import Server
 from tests.unit.ledger.disks import fill, open_files_can_be_refused, read_only, small_disk
+from tests.waiting import PATIENCE_S
 
 DISK = "256m"
 """Room for the records of two hundred rounds, and for what they are compressed to."""
@@ -41,9 +45,9 @@ def kill(house: House, rounds: int, harm: Callable[[random.Random], Harm] | None
     for number in range(1, rounds + 1):
         lasts_s = chance.uniform(0.05, LONGEST_S)
         if harm is None:
-            load = house.round(lasts_s)
+            load = house.round(lasts_s, patient=number == 1)
         else:
-            load = house.round(lasts_s, harm(chance), chance.uniform(0.01, LONGEST_S))
+            load = house.round(lasts_s, harm(chance), chance.uniform(0.01, LONGEST_S), patient=number == 1)
         statuses.update(load.statuses)
         if number % 20 == 0 or number == rounds:
             check(house)
@@ -121,23 +125,51 @@ def test_whatever_was_answered_is_recorded_once_in_two_hundred_rounds(
 
 
 @pytest.mark.parametrize("durability", ["os", "fsync"])
-def test_under_load_many_records_share_a_write(tmp_path: Path, durability: str) -> None:
-    """Group commit: the records of one turn of the event loop, or of one sync of the disk, in one write."""
+def test_records_of_one_turn_share_a_write(tmp_path: Path, durability: str) -> None:
+    """Group commit: what the event loop finds waiting is in one write. It stands still while many ask."""
     house = House(tmp_path / "data", durability)
-    with house.server() as server:
-        load = Load(server.url, house.requests()[:1])
+    with house.server() as server, contextlib.ExitStack() as stack:
+        where = urlsplit(server.url)
+        connections = [
+            stack.enter_context(socket.create_connection((where.hostname, where.port), PATIENCE_S))
+            for _ in range(CALLERS)
+        ]
+        question = house.requests()[0]
+        for connection in connections:
+            ask(connection, question)
+        records, writes = written(server)
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            for connection in connections:
+                connection.sendall(question)
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        for connection in connections:
+            ask(connection, b"")
+        more_records, more_writes = (
+            after - before for after, before in zip(written(server), (records, writes), strict=True)
+        )
+    print(f"{durability}: {more_records:.0f} records in {more_writes:.0f} writes")  # noqa: T201 - shown where it fails
+    assert more_records == CALLERS
+    assert more_writes <= CALLERS / 4
 
-        async def scene() -> None:
-            load.start(CALLERS)
-            await asyncio.sleep(2)
-            await load.stop()
 
-        asyncio.run(scene())
-        metrics = server.call("GET", "/metrics", None).text
-    records, writes = (
-        float(re.search(rf"^policy_service_ledger_records_per_write_{name} (\S+)$", metrics, re.M)[1])  # type: ignore[index]  # it is there
-        for name in ("sum", "count")
-    )
-    print(f"{durability}: {records:.0f} records in {writes:.0f} writes, {records / writes:.1f} each")  # noqa: T201
-    assert records >= len(load.answered) > 0
-    assert records / writes > 1.5
+def ask(connection: socket.socket, question: bytes) -> None:
+    """Send a question, if it is not sent yet, and wait for its whole answer."""
+    connection.sendall(question)
+    received = b""
+    while not received.endswith(b"}"):
+        chunk = connection.recv(65536)
+        assert chunk, received
+        received += chunk
+    assert received.startswith(b"HTTP/1.1 200 ")
+
+
+def written(server: Server) -> tuple[float, float]:
+    """Records and writes so far."""
+    metrics = server.call("GET", "/metrics", None).text
+    name = "policy_service_ledger_records_per_write"
+    records, writes = (re.search(rf"^{name}_{part} (\S+)$", metrics, re.M) for part in ("sum", "count"))
+    assert records is not None
+    assert writes is not None
+    return float(records[1]), float(writes[1])

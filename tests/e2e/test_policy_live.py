@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.processes import ROOT, Server, answer, command
+from tests.waiting import until
 
-LIVE_S = 2.0
 RULE = """\
   - name: closed-for-now
     effect: deny
@@ -37,15 +35,6 @@ def close_pipelines(policies: Path) -> None:
     """One rule more: every pipeline is closed."""
     file = policies / "resources/pipeline.yaml"
     file.write_text(file.read_text().rstrip() + "\n" + RULE)
-
-
-def within(seconds: float, look: Callable[[], Any]) -> float:
-    """Look until it is so; the seconds it took."""
-    start = time.monotonic()
-    while not look():
-        assert time.monotonic() - start < seconds + 20, "it never came"
-        time.sleep(0.02)
-    return time.monotonic() - start
 
 
 def test_activate_history_and_rollback_over_http(data: Path, policies: Path) -> None:
@@ -91,7 +80,7 @@ def test_a_command_beside_the_server_activates_for_it(data: Path, policies: Path
             decided = server.decide(keys["caller_key"], **question)
             return bool(decided["bundle"] == made["after"] and decided["reason"] == "closed_for_now")
 
-        assert within(LIVE_S, is_closed) < LIVE_S
+        until(is_closed)
 
 
 def test_an_old_bundle_that_no_longer_loads_stops_no_start(data: Path, policies: Path) -> None:
@@ -146,18 +135,17 @@ def test_a_folder_is_served_as_it_is_saved(data: Path, policies: Path) -> None:
 
         assert reason() == "allowed"
         close_pipelines(policies)
-        assert within(LIVE_S, lambda: reason() == "closed_for_now") < LIVE_S
-        assert error() is None
+        until(lambda: reason() == "closed_for_now")
+        until(lambda: error() is None)
         line = len(file.read_text().splitlines()) + 1
         file.write_text(file.read_text() + "    when: resource.attr.nothing\n")
-        assert within(LIVE_S, error) < LIVE_S
-        assert str(error()).startswith(f"resources/pipeline.yaml:{line}:")
-        assert metric()
+        until(lambda: str(error()).startswith(f"resources/pipeline.yaml:{line}:"))
+        until(metric)
         assert reason() == "closed_for_now"
         file.write_text(good)
-        assert within(LIVE_S, lambda: reason() == "allowed") < LIVE_S
-        assert error() is None
-        assert not metric()
+        until(lambda: reason() == "allowed")
+        until(lambda: error() is None)
+        until(lambda: not metric())
     assert f"{policies}/resources/pipeline.yaml:{line}:" in server.text()
     assert "Traceback" not in server.text()
 
@@ -178,7 +166,7 @@ def test_a_candidate_in_shadow_on_a_running_server(data: Path, policies: Path) -
                 assert server.decide(keys["caller_key"], **question)["reason"] == "allowed"
                 return answer("policy", "shadow", "--url", server.url, **remote)["data"]
 
-            within(LIVE_S, lambda report=report: report()["compared"] > 0)  # type: ignore[misc]  # bound in the loop
+            until(lambda report=report: report()["compared"] > 0)  # type: ignore[misc]  # bound in the loop
             told = report()
             assert told["flips"][0]["rule"] == "closed-for-now"
             assert told["flips"][0]["change"] == "allow_to_deny"

@@ -16,8 +16,8 @@ import pytest
 
 from bench.policy_activation import rule_files
 from tests.e2e.processes import Server, answer
-from tests.e2e.test_ledger_faults import eventually
 from tests.unit.api.desk import problem_code
+from tests.waiting import until
 
 EDITED = {"type": "pipeline", "id": "edited", "workspace": "demo"}
 
@@ -91,7 +91,7 @@ def test_where_the_maker_is_killed_the_old_policy_decides_on(tmp_path: Path, key
         server.change("POST", f"/v1/bundles/{published['data']['digest']}/activate", keys["system_key"], {})
         assert reason(server, keys) == "edited_1"
         (maker,) = children(server)
-    assert not Path(f"/proc/{maker}").exists()
+    until(lambda: not Path(f"/proc/{maker}").exists(), "the process beside the server stays")
     assert "failed at attempt 2" in server.text()
     assert "Traceback" not in server.text()
 
@@ -112,8 +112,8 @@ def everybody_decides_by(server: Server, keys: dict[str, Any], expected: str, re
     question = {"key": keys["service_key"], "scope": "pipelines:run", "resource": EDITED, "min_revision": revision}
     headers = {"Authorization": f"Bearer {keys['caller_key']}"}
     for _ in range(8):
-        with httpx.Client(base_url=server.url, timeout=10, trust_env=False) as client:
-            eventually(lambda: client.post("/decide", json=question, headers=headers).status_code == 200)
+        with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
+            until(lambda: client.post("/decide", json=question, headers=headers).status_code == 200)
             assert client.post("/decide", json=question, headers=headers).json()["reason"] == expected
 
 
@@ -126,8 +126,8 @@ def test_of_several_workers_one_makes_and_the_others_link(tmp_path: Path, keys: 
         (maker,) = makers(server)
         with_maker, without = sorted(children(server), key=lambda worker: maker not in children_of(worker))
         os.kill(without, signal.SIGKILL)
-        eventually(lambda: len(children(server)) == 2 and without not in children(server))
-        eventually(lambda: "answers again" in server.text())
+        until(lambda: len(children(server)) == 2 and without not in children(server))
+        until(lambda: "answers again" in server.text())
         everybody_decides_by(server, keys, "edited_1", active["revision"])
         assert makers(server) == [maker]
         assert with_maker in children(server)
@@ -143,7 +143,7 @@ def test_what_somebody_wrote_onto_the_shelf_is_not_run(tmp_path: Path, keys: dic
         (without,) = [worker for worker in children(server) if maker not in children_of(worker)]
         assert altered(without, b"policy_service") > 0
         os.kill(without, signal.SIGKILL)
-        eventually(lambda: "answers again" in server.text())
+        until(lambda: "answers again" in server.text())
         everybody_decides_by(server, keys, "edited_1", active["revision"])
         assert len(makers(server)) == 2
     assert "is not what was put there" in server.text()
@@ -169,7 +169,7 @@ def test_a_worker_that_is_killed_while_it_makes_holds_up_nobody(tmp_path: Path, 
         asked = threading.Thread(target=lambda: refused.append(publish(server, keys, job)))
         refused: list[int] = []
         asked.start()
-        eventually(lambda: len(makers(server)) == 1)
+        until(lambda: len(makers(server)) == 1)
         (maker,) = makers(server)
         (worker,) = [one for one in children(server) if maker in children_of(one)]
         os.kill(worker, signal.SIGKILL)
@@ -178,7 +178,7 @@ def test_a_worker_that_is_killed_while_it_makes_holds_up_nobody(tmp_path: Path, 
         published = server.change("POST", "/v1/bundles", keys["system_key"], job)
         active = server.change("POST", f"/v1/bundles/{published['data']['digest']}/activate", keys["system_key"], {})
         everybody_decides_by(server, keys, "edited_1", active["revision"])
-        eventually(lambda: not Path(f"/proc/{maker}").exists())
+        until(lambda: not Path(f"/proc/{maker}").exists())
 
 
 def publish(server: Server, keys: dict[str, Any], job: dict[str, Any]) -> int:

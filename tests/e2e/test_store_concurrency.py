@@ -144,18 +144,18 @@ def test_readers_do_not_wait_for_a_writer(database_url: str) -> None:
 
     def slow(reader: TableReader) -> ChangeDraft:
         inside.set()
-        assert leave.wait(30)
+        assert leave.wait(60)
         return draft(put(User(workspace="demo", id="ada")))
 
     with closing(Store.open(database_url)) as store:
         begin(store)
         writer = threading.Thread(target=store.commit, args=(slow,), kwargs={"actor": "local:0", "now": NOW})
         writer.start()
-        assert inside.wait(30)
+        assert inside.wait(60)
         started = time.monotonic()
         assert store.head() == 1
         assert store.read(lambda reader: reader.find(User)) == []
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 40, "a reader that waits for the writer waits for a minute"
         leave.set()
         writer.join()
         assert store.head() == 2

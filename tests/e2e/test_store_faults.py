@@ -74,7 +74,7 @@ def held(url: str) -> Iterator[None]:
     with closing(Store.open(url)) as other:
         thread = threading.Thread(target=other.commit, args=(hold,), kwargs={"actor": "local:0", "now": NOW})
         thread.start()
-        assert inside.wait(30)
+        assert inside.wait(60)
         try:
             yield
         finally:
@@ -271,10 +271,10 @@ def test_a_connection_lost_while_committing_leaves_the_outcome_open(postgres_url
 
 def test_a_writer_that_stops_with_the_lock_is_ended(postgres_url: str) -> None:
     """A stopped process must not stop every other for good. (Its patience is cut short for the test.)"""
-    patience = make_url(postgres_url).update_query_dict({"options": "-c idle_in_transaction_session_timeout=200"})
-    with closing(Store.open(patience.render_as_string(hide_password=False))) as stuck:
-        stuck.commit(lambda reader: draft(put(DEMO)), actor="local:0", now=NOW)
-        with closing(Store.open(postgres_url)) as store:
+    patience = make_url(postgres_url).update_query_dict({"options": "-c idle_in_transaction_session_timeout=1000"})
+    with closing(Store.open(postgres_url, lock_timeout_s=30)) as store:
+        store.commit(lambda reader: draft(put(DEMO)), actor="local:0", now=NOW)
+        with closing(Store.open(patience.render_as_string(hide_password=False))) as stuck:
 
             def wait_for_another(reader: TableReader) -> ChangeDraft:
                 assert store.commit(lambda reader: None, actor="local:0", now=NOW) is None

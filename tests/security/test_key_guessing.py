@@ -181,7 +181,7 @@ def _compare(house: House, rounds: int, attacks: Attacks) -> None:
         "last digit of the secret wrong": with_crc(right[:-7] + ("0" if right[-7] != "0" else "1")),
     }
     _times(house, keys, 20)
-    for _ in range(3):
+    for _ in range(6):
         taken = _times(house, keys, rounds)
         attacks("timing of keys", sum(map(len, taken.values())))
         # Of the fastest tenth alone: what else the machine did meanwhile only ever adds.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import resource
 import socket
+import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from tests.e2e.processes import Server, answer
 from tests.security.counting import Attacks
 from tests.security.house import House
+from tests.waiting import PATIENCE_S
 
 READ_TIMEOUT_S = 3
 KIND = "slow clients: connections held"
@@ -61,7 +63,7 @@ def hold(server: Server, key: str, number: int, attacks: Attacks) -> None:
         attacks(KIND, number)
         took = [asked(server, key) for _ in range(20)]
         attacks.note(f"{number:,} connections held: slowest of 20 answers to others {max(took) * 1e3:.0f} ms")
-        assert max(took) < 5
+        assert statistics.median(took) < READ_TIMEOUT_S, "others wait until slow clients are let go"
         for connection in held:
             connection.settimeout(2 * READ_TIMEOUT_S + 30)
             with contextlib.suppress(ConnectionError):
@@ -98,18 +100,18 @@ def test_a_dripping_client_is_let_go(patient: tuple[Server, str], attacks: Attac
     """A byte every tenth of a second renews nothing."""
     server, _ = patient
     address = server.url.removeprefix("http://").split(":")
-    start = time.monotonic()
+    deadline = time.monotonic() + PATIENCE_S
     with socket.create_connection((address[0], int(address[1])), timeout=30) as connection:
         attacks(KIND)
         connection.settimeout(0.1)
         connection.sendall(HEAD + b"X-Slow: ")
         with contextlib.suppress(ConnectionError):
-            for _ in range(200):
+            while True:
+                assert time.monotonic() < deadline, "it is not let go"
                 connection.sendall(b"a")
                 with contextlib.suppress(TimeoutError):
                     if connection.recv(65536) == b"":
                         break
-    assert time.monotonic() - start < 3 * READ_TIMEOUT_S + 5
 
 
 def test_the_body_of_a_stranger_is_not_awaited(house: House, attacks: Attacks) -> None:
@@ -124,8 +126,8 @@ def test_the_body_of_a_stranger_is_not_awaited(house: House, attacks: Attacks) -
         (b"/v1/keys", b"Content-Length: 60000", b"missing_credentials"),
     ]
     for path, header, code in cases:
-        with house.connect(timeout_s=5) as connection:
-            start = time.monotonic()
+        # A server that awaited the body would say 408 once its patience is at an end.
+        with house.connect() as connection:
             connection.sendall(b"POST " + path + b" HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n\r\n")
             received = b""
             while not received.endswith(b"}"):
@@ -135,6 +137,5 @@ def test_the_body_of_a_stranger_is_not_awaited(house: House, attacks: Attacks) -
             attacks("slow clients: bodies of strangers")
             assert code in received, (path, header, received)
             assert b"100 Continue" not in received
-            assert time.monotonic() - start < 5
             if b"Expect" in header:
                 assert b"connection: close" in received.lower()
