@@ -1,11 +1,13 @@
 """Records a second on one core that are replayed, and peak memory; the answers are asserted first.
 
-    python -m bench.replay [--records 200000] [--keys 10000] [--changes 500] [--shards 4] [--distinct]
+    python -m bench.replay [--records 200000] [--keys 10000] [--changes 500] [--shards 4] [--jobs 2] [--unknown 0]
+                           [--distinct]
 
 A world of keys is asked for decisions while it changes: memberships come and go, keys are revoked, resources and the
 allowlist edited, bundles activated. Replay is measured in processor time of its one process, in a process of its own,
 and beside what it costs on this machine, at this hour, to decode the same records whole and to hash them as `verify`
 does: the ratios say more than the rates, wherever others use the processor too.
+With `--unknown 10` of a hundred requests ten come with a key that nobody knows.
 With `--distinct` every request has a ticket of its own, so that nothing that was derived can be used again.
 """
 
@@ -18,6 +20,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +53,7 @@ from policy_service.model.facts import (
 )
 from policy_service.model.request import Credential, Request, ResourceRef
 from policy_service.service.auditing.replay import ReplayOptions, replay
+from policy_service.service.auditing.replay_sharing import replay_shared, replayers
 from policy_service.service.caller import Caller
 from policy_service.service.ports import Decided
 from policy_service.service.recording.record_lines import LineWriter, write_request
@@ -101,13 +105,16 @@ class World:
         else:
             self._put(ActiveBundle(digest=chance.choice(list(self.programs))))
 
-    def request(self, distinct: int | None) -> Request:
+    def request(self, distinct: int | None, unknown: int = 0) -> Request:
         """What some key asks."""
         chance = self.chance
         key, place = chance.choice(self.keys), chance.choice(PLACES)
         context = {} if distinct is None else {"ticket": f"T-{distinct}"}
         where = ResourceRef("pipeline", place, key.workspace)
-        return Request(Credential("verified", key.id, 1), "pipelines:run", where, "10.1.2.3", context)
+        known = Credential("verified", key.id, 1)
+        if unknown and chance.randrange(100) < unknown:
+            known = Credential("unknown", f"stranger{chance.randrange(10_000):04d}")
+        return Request(known, "pipelines:run", where, "10.1.2.3", context)
 
     def _key(self, number: int) -> ApiKey:
         is_user = number % 2 == 0
@@ -164,14 +171,14 @@ def write(world: World, folder: Path, options: argparse.Namespace) -> int:
     for number in range(options.records):
         if number % every == every - 1:
             world.change()
-        files[number % len(files)].write(_line(world, number, options.distinct) + b"\n")
+        files[number % len(files)].write(_line(world, number, options) + b"\n")
     for file in files:
         file.close()
     return sum(file.stat().st_size for file in folder.iterdir())
 
 
-def _line(world: World, number: int, distinct: bool) -> bytes:
-    snapshot, asked = world.snapshot, world.request(number if distinct else None)
+def _line(world: World, number: int, options: argparse.Namespace) -> bytes:
+    snapshot, asked = world.snapshot, world.request(number if options.distinct else None, options.unknown)
     assert snapshot.program is not None
     decision = snapshot.program.decide(asked, snapshot, NOW + number * 1000)
     known = seen_part(asked, snapshot, decision, Sight())
@@ -190,7 +197,17 @@ def _line(world: World, number: int, distinct: bool) -> bytes:
     )
 
 
-def measure(world: World, folder: Path, records: int) -> None:
+def shared(world: World, folder: Path, records: int, jobs: int) -> float:
+    """Seconds that pass where several processes replay."""
+    start = time.perf_counter()
+    options = ReplayOptions()
+    with replayers(jobs, lambda: nullcontext(world), options) as helpers:
+        report = replay_shared(helpers, sources([folder]), jobs, shown=options.shown)
+    assert report.same == records, report
+    return time.perf_counter() - start
+
+
+def measure(world: World, folder: Path, records: int, jobs: int) -> None:
     """In a process of its own: replay, assert, and tell."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start, wall = time.process_time(), time.perf_counter()
@@ -199,9 +216,11 @@ def measure(world: World, folder: Path, records: int) -> None:
     assert report.is_clean, report.findings[:3]
     assert report.same == records, report
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    together = shared(world, folder, records, jobs)
     decoding, hashing = yardsticks(folder)
     print(f"replay  {records / spent:12,.0f} records/s of processor time  {spent / records * 1e6:6.2f} µs a record")
     print(f"        {records / passed:12,.0f} records/s as time passed")
+    print(f"--jobs {jobs}{records / together:12,.0f} records/s as time passed")
     print(f"ratio   {spent / records / decoding:12.2f} of decoding a record whole ({decoding * 1e6:.2f} µs)")
     print(f"        {spent / records / hashing:12.2f} of its leaf hash in the Merkle tree ({hashing * 1e6:.2f} µs)")
     print(f"memory  {peak / 1024:12,.0f} MB at most, of which {before / 1024:,.0f} MB before it began")
@@ -222,7 +241,14 @@ def yardsticks(folder: Path) -> tuple[float, float]:
 def main() -> None:
     """Write, then replay."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("records", 200_000), ("keys", 10_000), ("changes", 500), ("shards", 4), ("seed", 1)):
+    for name, default in (
+        ("records", 200_000),
+        ("keys", 10_000),
+        ("changes", 500),
+        ("shards", 4),
+        ("seed", 1),
+        ("unknown", 0),
+    ):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--distinct", action="store_true", help="no request is asked twice")
     options = parser.parse_args()
@@ -230,7 +256,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         size = write(world, Path(name), options)
         print(f"{options.records:,} records, {size / options.records:.0f} bytes each, {len(world.log)} changes")
-        process = multiprocessing.get_context("fork").Process(target=measure, args=(world, Path(name), options.records))
+        arguments = (world, Path(name), options.records, options.jobs)
+        process = multiprocessing.get_context("fork").Process(target=measure, args=arguments)
         process.start()
         process.join()
     raise SystemExit(process.exitcode)

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from types import TracebackType
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from policy_service.model.errors import StoreError
+from policy_service.model.errors import PolicyServiceError, StoreError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -26,6 +26,7 @@ Work = Callable[[T, Tell], R]
 """Does a task, and may tell of how far it is."""
 
 LOST: Final = "helper_lost"
+_LINE: Final = "\n"
 _AHEAD: Final = 2
 """Tasks for each helper that may be done before the first of them is taken: what comes of them waits in memory."""
 _LOG: Final = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ class Helpers(Generic[T, R]):
             _serve(theirs, self._work)
             status = 0
         except BaseException:
-            _LOG.exception("a helper failed")
+            _LOG.debug("a helper failed", exc_info=True)  # it is told of by whoever finds it gone
         finally:
             os._exit(status)
 
@@ -126,8 +127,11 @@ def _serve(pipe: Connection, work: Work[Any, Any]) -> None:
             number, task = pipe.recv()
             try:
                 answer = work(task, lambda value: pipe.send((None, value)))
-            except StoreError as error:
+            except PolicyServiceError as error:
                 answer = _Failed(error.code, error.message)
+            except Exception as error:
+                _LOG.debug("a task failed", exc_info=True)
+                answer = _Failed(LOST, f"a process that helped failed: {str(error).partition(_LINE)[0].lower()}")
             pipe.send((number, answer))
 
 

@@ -15,6 +15,8 @@ from policy_service.model.errors import UsageError
 from policy_service.settings import Settings
 
 MOST_JOBS: Final = 64
+UNASKED: Final = 8
+"""Processes at most where none are asked for: of a replay each holds all facts."""
 WORTH: Final = 16 << 20
 """Bytes of records that are worth another process."""
 
@@ -37,7 +39,7 @@ def jobs_for(jobs: int | None, size: int) -> int:
     """How many processes are to share work on files of so many bytes. Of few bytes a single one is as quick."""
     if jobs is not None:
         return jobs
-    return max(1, min(processors(), MOST_JOBS, size // WORTH))
+    return max(1, min(processors(), UNASKED, size // WORTH))
 
 
 def verifiers(settings: Settings, public_key: Path | None) -> Sequence[Verifier]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ import typer
 
 from policy_service.cli.ledger.filters import Filters
 from policy_service.cli.ledger.foresee import show_foreseen, show_least_privilege, told_flips
+from policy_service.cli.ledger.options import Jobs, jobs_for
 from policy_service.cli.ledger.replayed import show_replayed
 from policy_service.cli.ledger.supposed import Supposed
 from policy_service.cli.shared.environment import Session
@@ -25,9 +27,10 @@ from policy_service.service.auditing.archive import Archive, StoreArchive
 from policy_service.service.auditing.foresee import Foreseen, Scenario, foresee
 from policy_service.service.auditing.least_privilege import LeastPrivilege, least_privilege
 from policy_service.service.auditing.record_order import LineFilter
-from policy_service.service.auditing.replay import ReplayOptions, replay
+from policy_service.service.auditing.replay import ReplayOptions
 from policy_service.service.auditing.replay_pack import PackArchive
-from policy_service.service.auditing.replay_report import SHOWN, ReplayReport
+from policy_service.service.auditing.replay_report import SHOWN
+from policy_service.service.auditing.replay_sharing import replay_shared, replayers
 from policy_service.settings import Settings, load_settings
 
 NO = 1
@@ -56,6 +59,7 @@ def replay_records(
     period: Period,
     filters: Filters,
     show: Show = SHOWN,
+    jobs: Jobs = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> int:
@@ -75,6 +79,7 @@ def replay_records(
         failing=told_flips(supposed.fail_on),
         filter=_line_filter(filters.wanted(session.environment.now(), period)),
         shown=show,
+        jobs=jobs,
         as_json=as_json,
     )
     task.check()
@@ -91,7 +96,13 @@ class _Task(msgspec.Struct, frozen=True, kw_only=True):
     failing: tuple[str, ...]
     filter: LineFilter | None
     shown: int
+    jobs: int | None
     as_json: bool
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is supposed or asked besides."""
+        return self.scenario is None and self.least is None
 
     def check(self) -> None:
         """Raise UsageError where options do not go together."""
@@ -101,28 +112,42 @@ class _Task(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(
                 "usage", "`--fail-on` needs something to suppose: `--policies`, `--facts-now`, `--without-…`"
             )
+        if (self.jobs or 1) > 1 and not self.is_plain:
+            raise UsageError("usage", "`--jobs` is for replays that suppose nothing; leave it out")
 
 
 def _run(session: Session, task: _Task, settings: Settings, found: list[Source], pack: Path | None) -> bool:
     """Do it and show it; whether the answer is yes."""
+    if task.is_plain:
+        return _replay(session, task, settings, found, pack)
     screen = session.screen
     with past_of(session, settings, pack) as archive, replaying(session, found) as advance:
         started = session.environment.now()
         options = ReplayOptions(progress=advance, shown=task.shown, wanted=task.filter)
-        answer: ReplayReport | Foreseen | LeastPrivilege
+        answer: Foreseen | LeastPrivilege
         if task.least is not None:
             answer = least_privilege(archive, found, task.least, options)
-        elif task.scenario is not None:
-            answer = foresee(archive, found, task.scenario, options)
         else:
-            answer = replay(archive, found, options)
+            assert task.scenario is not None  # one of the two is there
+            answer = foresee(archive, found, task.scenario, options)
         spent = session.environment.now() - started
     if isinstance(answer, LeastPrivilege):
         return show_least_privilege(screen, answer, as_json=task.as_json)
-    if isinstance(answer, Foreseen):
-        return show_foreseen(screen, answer, spent, failing=task.failing, as_json=task.as_json)
-    show_replayed(screen, answer, spent, as_json=task.as_json)
-    return answer.is_clean
+    return show_foreseen(screen, answer, spent, failing=task.failing, as_json=task.as_json)
+
+
+def _replay(session: Session, task: _Task, settings: Settings, found: list[Source], pack: Path | None) -> bool:
+    started = session.environment.now()
+    jobs = jobs_for(task.jobs, _size(found))
+    options = ReplayOptions(shown=task.shown, wanted=task.filter)
+    # The processes first: what is opened after them is not theirs.
+    with (
+        replayers(jobs, partial(past_of, session, settings, pack), options) as helpers,
+        replaying(session, found) as advance,
+    ):
+        report = replay_shared(helpers, found, jobs, shown=task.shown, progress=advance)
+    show_replayed(session.screen, report, session.environment.now() - started, as_json=task.as_json)
+    return report.is_clean
 
 
 def _line_filter(wanted: Wanted) -> LineFilter | None:
@@ -145,4 +170,8 @@ def past_of(session: Session, settings: Settings, pack: Path | None) -> Iterator
 
 def replaying(session: Session, found: Sequence[Source]) -> AbstractContextManager[Callable[[int], None]]:
     """A bar over the bytes of all files."""
-    return session.screen.progress("replaying", sum(source.path.stat().st_size for source in found))
+    return session.screen.progress("replaying", _size(found))
+
+
+def _size(found: Sequence[Source]) -> int:
+    return sum(source.path.stat().st_size for source in found)

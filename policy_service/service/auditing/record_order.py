@@ -108,6 +108,10 @@ class Group(NamedTuple):
         """The text of each line."""
         return self.all_texts.lines[self.start : self.start + len(self.lines)]
 
+    def text(self, number: int) -> bytes:
+        """The text of one line, from 0."""
+        return self.all_texts.lines[self.start + number]
+
 
 class Unread(NamedTuple):
     """A line, or the rest of a file, that is no record.

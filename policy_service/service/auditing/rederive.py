@@ -73,6 +73,7 @@ _CREDENTIAL: Final = msgspec.json.Decoder(Credential)
 Told = tuple[str, str, str | None, str | None, str, str, msgspec.Raw, int]
 """What a record tells of a verdict: `(decision, reason, check, rule, bundle, workspace, facts, semantics)`, the facts
 in the bytes that are written for them."""
+_WORKSPACE: Final = 5
 
 
 class Kind:
@@ -112,16 +113,18 @@ class Verdict:
 
     Attributes:
         request: the first of those that were decided so; it differs from the others in its credential alone.
-        told: as a record would tell it.
+        told: as a record would tell it; of a workspace "" where `is_callers`.
+        is_callers: whether no key was known: then a record is of its caller's workspace.
         resource: the footing of the resource.
     """
 
-    __slots__ = ("request", "resource", "told")
+    __slots__ = ("is_callers", "request", "resource", "told")
 
     def __init__(self, request: Request, resource: Footing, told: Told) -> None:
         self.request = request
         self.resource = resource
         self.told = told
+        self.is_callers = not told[_WORKSPACE]
 
 
 class Derivation(NamedTuple):

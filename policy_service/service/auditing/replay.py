@@ -18,13 +18,20 @@ import msgspec
 
 from policy_service.ledger.codec import BadLine, decode_record
 from policy_service.ledger.reader import Source
-from policy_service.ledger.record import DecisionRecord, RecordedFacts, differences, is_of_this_engine, replayed_request
+from policy_service.ledger.record import (
+    DecisionRecord,
+    RecordedCaller,
+    RecordedFacts,
+    differences,
+    is_of_this_engine,
+    replayed_request,
+)
 from policy_service.model.decision import Decision
 from policy_service.model.errors import StoreError
 from policy_service.service.auditing.archive import Archive, ArchivedPrograms
 from policy_service.service.auditing.history import History
 from policy_service.service.auditing.record_order import RUN_BYTES, Compared, Group, LineFilter, RecordOrder
-from policy_service.service.auditing.rederive import KEPT, Rederiver, Told
+from policy_service.service.auditing.rederive import KEPT, Rederiver, Told, Verdict
 from policy_service.service.auditing.replay_report import SHOWN, Code, Difference, Finding, ReplayReport, Tally, pairs
 
 _PLAIN: Final = ("reason", "check", "rule", "revision", "bundle")
@@ -36,6 +43,13 @@ _LONGEST_INSTANT: Final = 19
 """Digits of the last nanosecond that 64 bits hold."""
 NOT_DECODED: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
 """What reading a part of a line may raise."""
+
+
+class _Called(msgspec.Struct, gc=False):
+    caller: RecordedCaller
+
+
+_CALLED: Final = msgspec.json.Decoder(_Called)
 
 
 class ReplayOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,8 +77,13 @@ def replay(archive: Archive, sources: Iterable[Source], options: ReplayOptions |
 
     Cost: some 4 µs a record where requests are alike; memory is flat in their number.
     """
+    return tallied(archive, sources, options or ReplayOptions()).report()
+
+
+def tallied(archive: Archive, sources: Iterable[Source], options: ReplayOptions) -> Tally:
+    """The same, as a tally to which others can be added."""
     with without_garbage_collection():
-        return _Replay(archive, options or ReplayOptions()).run(sources)
+        return _Replay(archive, options).run(sources)
 
 
 def facts_missing(history: History) -> StoreError:
@@ -97,7 +116,7 @@ class _Replay:
         self._tally = Tally(options.shown)
         self._history = self._past()
 
-    def run(self, sources: Iterable[Source]) -> ReplayReport:
+    def run(self, sources: Iterable[Source]) -> Tally:
         options, tally = self._options, self._tally
         order = RecordOrder(
             sources, tally.not_read, wanted=options.wanted, progress=options.progress, run_bytes=options.run_bytes
@@ -109,7 +128,7 @@ class _Replay:
             self._tell_break()
         for digest, error in self._programs.troubles.items():
             tally.troubles[digest] = error.message
-        return tally.report()
+        return tally
 
     def _past(self) -> History:
         """The past, at its beginning."""
@@ -157,7 +176,14 @@ class _Replay:
                 except NOT_DECODED:
                     others.append(number)
                     continue
-            if line.chain != chain or line.principal != bearer.principal or told_by(line) != verdict.told:
+            if (
+                line.chain != chain
+                or line.principal != bearer.principal
+                or (
+                    told_by(line) != verdict.told
+                    and not (verdict.is_callers and _is_callers(line, verdict, group, number))
+                )
+            ):
                 others.append(number)
         self._tally.same += len(group.lines) - len(others)
         for number in others:
@@ -201,18 +227,28 @@ class _Replay:
         return None
 
 
-def told_by(line: Compared) -> Told:
-    """What a line tells of a verdict."""
+def told_by(line: Compared, workspace: str | None = None) -> Told:
+    """What a line tells of a verdict; with another workspace, where one is given."""
     return (
         line.decision,
         line.reason,
         line.check,
         line.rule,
         line.bundle,
-        line.workspace,
+        line.workspace if workspace is None else workspace,
         line.facts,
         line.semantics,
     )
+
+
+def _is_callers(line: Compared, verdict: Verdict, group: Group, number: int) -> bool:
+    """Whether a line tells of a verdict, and of the caller's workspace where no key's can be told."""
+    if told_by(line, workspace="") != verdict.told:
+        return False
+    try:
+        return _CALLED.decode(group.text(number)).caller.workspace == line.workspace
+    except NOT_DECODED:
+        return False
 
 
 def _are_instants(lines: Iterable[Compared]) -> bool:

@@ -46,9 +46,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     differences: tuple[Difference, ...] = ()
 
-    def order(self) -> tuple[int, str, str]:
+    def order(self) -> tuple[int, str, str, str, str]:
         """Where it stands among others: by what it says alone."""
-        return self.revision, self.record, self.message
+        return self.revision, self.record, self.message, self.at, str(self.differences)
 
 
 class UnreadLine(msgspec.Struct, frozen=True, order=True):
@@ -133,6 +133,20 @@ class Tally:
         first, last = self._revisions or (revision, revision)
         self._revisions = (min(first, revision), max(last, revision))
 
+    def add(self, other: Tally) -> None:
+        """What came of other records."""
+        self.same += other.same
+        for ours, theirs in zip(self._counters(), other._counters(), strict=True):
+            ours.update(theirs)
+        self.troubles |= other.troubles
+        for revision in other._revisions or ():
+            self.came_to(revision)
+        self._findings.extend(other._findings)
+        self._unread_lines.extend(other._unread_lines)
+
+    def _counters(self) -> tuple[Counter[Any], ...]:
+        return self.other_semantics, self.by_code, self.by_field, self.unread, self.bundles
+
     def report(self) -> ReplayReport:
         """Everything so far."""
         first, last = self._revisions or (None, None)
@@ -168,6 +182,11 @@ class Smallest:
         self._kept.append((order, value))
         if len(self._kept) >= 2 * self._most + 64:
             self._cut()
+
+    def extend(self, other: Smallest) -> None:
+        """Those that another kept."""
+        for order, value in other._kept:
+            self.add(order, value)
 
     def values(self) -> list[Any]:
         """Those that are kept, smallest first."""

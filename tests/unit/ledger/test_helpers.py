@@ -48,11 +48,12 @@ def test_what_a_task_raises_is_raised_here(jobs: int) -> None:
 
 
 @pytest.mark.parametrize("task", [99, 77])
-def test_a_helper_that_is_gone_is_told_of(task: int) -> None:
-    """Killed from outside, or by a mistake of ours: no result is made up."""
+def test_a_helper_that_is_gone_is_told_of(task: int, capfd: pytest.CaptureFixture[str]) -> None:
+    """Killed from outside, or by a mistake of ours: no result is made up, and no traceback printed."""
     with Helpers(2, double) as helpers, pytest.raises(StoreError) as raised:
         list(helpers.results([1, task, 2, 3]))
     assert raised.value.code == "helper_lost"
+    assert capfd.readouterr() == ("", "")
 
 
 def test_no_more_is_done_than_can_wait() -> None:

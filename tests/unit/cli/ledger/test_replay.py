@@ -55,6 +55,23 @@ def test_what_comes_out_again_is_one_table_and_one_line(desk: Desk) -> None:
     assert rows[-1].endswith("): all the same")
 
 
+def test_several_processes_print_what_one_prints(desk: Desk) -> None:
+    """But for the time they take."""
+    lines = desk.recorded.lines()
+    lines[2] = changed(lines[2], reason="made_up")
+    desk.file.write_bytes(b"".join(line + b"\n" for line in lines))
+    alone, shared = (desk.replay("--jobs", jobs, desk.file.parent) for jobs in ("1", "2"))
+    assert (shared.code, shared.err) == (alone.code, alone.err) == (1, "")
+    assert shared.out.splitlines()[:-1] == alone.out.splitlines()[:-1]
+
+
+def test_what_is_supposed_is_looked_at_by_one_process(desk: Desk) -> None:
+    """More are refused by name."""
+    printed = desk.replay("--jobs", "2", "--facts-now")
+    assert printed.code == 2
+    assert "`--jobs` is for replays that suppose nothing" in printed.err
+
+
 def test_a_difference_stands_side_by_side_and_is_exit_code_1(desk: Desk) -> None:
     lines = desk.recorded.lines()
     lines[2] = changed(lines[2], reason="made_up")
