@@ -255,7 +255,7 @@ class MemoryLog:
     def sync(self) -> None:
         count = len(self.writes)
         if self.is_slow:
-            assert self.go.wait(10), "nobody let the disk go on"
+            assert self.go.wait(60), "nobody let the disk go on"
         self.probe()
         self.synced = count
         self.broken = self.fails_after_sync

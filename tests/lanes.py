@@ -163,7 +163,7 @@ class Wire:
         """Wait until all is answered that can be."""
         for _ in range(TURNS):
             await asyncio.sleep(0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.is_answering():
                 await asyncio.sleep(0.001)
 

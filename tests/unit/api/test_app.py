@@ -28,7 +28,7 @@ def test_an_application_reads_its_facts_first_and_then_follows(house: House) -> 
         async with app.router.lifespan_context(app):
             seen.append(house.replica.revision)
             changed = house.admin.put_user(OPERATOR, "acme", "mira").revision
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while house.replica.revision < changed:
                     await asyncio.sleep(0.01)
             transport = httpx.ASGITransport(app=app)
@@ -54,12 +54,12 @@ def test_an_application_starts_without_its_store_and_says_so(house: House, caplo
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=transport, base_url="http://test") as client,
         ):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while (await client.get("/readyz")).json()["code"] != "store_unreachable":
                     await asyncio.sleep(0.01)
             assert (await client.post("/decide", json=question())).json()["code"] == "store_unreachable"
             house.store.broken = None
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while (await client.get("/readyz")).status_code != 200:
                     await asyncio.sleep(0.01)
 

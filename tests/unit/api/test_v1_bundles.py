@@ -134,7 +134,7 @@ def test_compiling_holds_up_no_other_change(operator: Desk, monkeypatch: pytest.
 
     def slow(*arguments: Any, **more: Any) -> Any:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return publish(*arguments, **more)
 
     monkeypatch.setattr(Bundles, "publish", slow)

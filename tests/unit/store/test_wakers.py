@@ -16,7 +16,7 @@ from policy_service.store.wakers import PostgresWaker, SqliteWaker
 from tests.databases import run_sql
 from tests.unit.store.drafts import DEMO, NOW, draft, put
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 class Woken:
@@ -95,15 +95,16 @@ def test_a_listener_that_was_cut_off_listens_again(postgres_url: str, caplog: py
 
     async def scene() -> None:
         async with woken(PostgresWaker(waker_for(postgres_url)._url, retry_s=0.2)) as waker:  # type: ignore[union-attr]  # of PostgreSQL
-            for _ in range(2):
+            for turn in range(2):
+                before = waker.count
                 await asyncio.to_thread(
                     run_sql,
                     postgres_url,
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                     "WHERE datname = current_database() AND pid <> pg_backend_pid()",
                 )
-                await waker.until(lambda: not waker.waker.is_listening)
-                before = waker.count
+                # Lost and found again are both told; on a busy machine both may be over before anybody looks.
+                await waker.until(lambda: len(caplog.records) == 2 * turn + 2)  # noqa: B023 - called at once
                 await waker.until(lambda: waker.waker.is_listening and waker.count > before)  # noqa: B023 - called at once
 
     with caplog.at_level(logging.WARNING):
@@ -123,7 +124,10 @@ def test_a_listener_waits_for_a_database_that_is_not_there(caplog: pytest.LogCap
             retry_s=0.01,
         )
         task = asyncio.create_task(waker.run(lambda: None))
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(PATIENCE_S):
+            while not caplog.records:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
         assert not waker.is_listening
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -172,7 +176,7 @@ def test_a_lock_is_not_waited_for(sqlite_url: str) -> None:
         async with woken(SqliteWaker(path)) as waker:
             with closing(sqlite3.connect(path, isolation_level=None)) as holder:
                 holder.execute("BEGIN IMMEDIATE")
-                async with asyncio.timeout(2):
+                async with asyncio.timeout(4):
                     for _ in range(20):
                         await asyncio.sleep(0.005)
                 assert waker.waker.is_listening

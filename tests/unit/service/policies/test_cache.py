@@ -49,18 +49,18 @@ def test_who_asks_for_what_is_being_made_waits_for_it() -> None:
 
     def slow() -> str:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         made.append("slow")
         return "slow"
 
     threads = [threading.Thread(target=cache.get, args=("a", slow)) for _ in range(2)]
     for thread in threads:
         thread.start()
-    assert begun.wait(10)
+    assert begun.wait(60)
     assert cache.ready("a") is None
     assert cache.get("b", lambda: "quick") == "quick"
     go_on.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert made == ["slow"]
     assert cache.ready("a") == "slow"

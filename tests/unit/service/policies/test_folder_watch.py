@@ -49,7 +49,7 @@ class Watched:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for it."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():
                 await asyncio.sleep(INTERVAL_S)
 

@@ -135,8 +135,8 @@ def home(tmp_path: Path) -> Home:
 
 
 def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until it holds, for a few seconds at most."""
-    for _ in range(500):
+    """Wait until it holds, for a minute at most."""
+    for _ in range(3000):
         if condition():
             return
         threading.Event().wait(0.02)
