@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -163,6 +163,23 @@ def blocks(path: Path, start: int = 0) -> Iterator[Block]:
             excess = max(len(rest) - MAX_LINE, 0)
             rest, dropped = rest[: MAX_LINE + 1] if excess else rest, dropped + max(excess - 1, 0)
         yield Block(offset, b"", is_empty=True, rest=rest, trouble=trouble, position=raw.tell())
+
+
+def holds(path: Path, needle: bytes) -> bool:
+    """Whether bytes stand anywhere in a file's uncompressed content, as far as it can be read.
+
+    Raises:
+        StoreError: `ledger_unreadable`.
+
+    Cost: 0.2 µs a record; a compressed one 1 µs.
+    """
+    seam, length = b"", len(needle)
+    with opened(path) as (stream, _), suppress(zstandard.ZstdError):
+        while chunk := stream.read(BLOCK):
+            if needle in chunk or needle in seam + chunk[:length]:
+                return True
+            seam = (seam + chunk[-length:])[-length:]
+    return False
 
 
 def _skip(stream: IO[bytes], count: int) -> None:

@@ -15,7 +15,7 @@ from policy_service.ledger.layout import Segment, contents
 from policy_service.ledger.notes import FormatError, Verifier
 from policy_service.ledger.proof import make_proof, proof_text, verify_proof
 from policy_service.ledger.query import Wanted, finder
-from policy_service.ledger.reader import blocks
+from policy_service.ledger.reader import blocks, holds
 from policy_service.model.errors import PolicyServiceError, UsageError
 
 _SIGNATURE = "— "
@@ -87,19 +87,37 @@ def latest_checkpoints(folder: Path, verifiers: Sequence[Verifier], *, of_all: b
 
 
 def find_record(folder: Path, record_id: str) -> Spot | None:
-    """The record of a decision id. Cost: a look at every line, some 0.3 µs each."""
-    find, needle = finder(Wanted()), b'"id":%s' % msgspec.json.encode(record_id)
+    """The record of a decision id.
+
+    Its place is counted by the hashes that are kept of the segments before: with these it is to be proven.
+
+    Raises:
+        StoreError: `ledger_unreadable`.
+
+    Cost: 0.2 µs a record, for its bytes are looked for; lines are looked at where they were found.
+    """
+    needle = b'"id":%s' % msgspec.json.encode(record_id)
     for shard, segments in contents(folder).items():
         index = 0
         for segment in _all(segments):
-            for block in blocks(segment.lines_path()) if segment.lines_path().exists() else ():
-                for number, line in enumerate(block.lines) if needle in block.text else ():
-                    record = find(line) if needle in line else None
-                    if record is not None and record.id == record_id:
-                        return Spot(shard, index + number, line)
-                index += len(block.lines)
-            if not segment.lines_path().exists():
-                index += hashed(segment)
+            path = segment.lines_path()
+            found = _in_segment(path, needle, record_id) if path.exists() and holds(path, needle) else None
+            if found is not None:
+                return Spot(shard, index + found[0], found[1])
+            index += hashed(segment)
+    return None
+
+
+def _in_segment(path: Path, needle: bytes, record_id: str) -> tuple[int, bytes] | None:
+    """The number of a record in its segment, from 0, and its line."""
+    find = finder(Wanted())
+    index = 0
+    for block in blocks(path):
+        for number, line in enumerate(block.lines, index) if needle in block.text else ():
+            record = find(line) if needle in line else None
+            if record is not None and record.id == record_id:
+                return number, line
+        index += block.count
     return None
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from policy_service.ledger import reader
 from policy_service.ledger.codec import BadLine
-from policy_service.ledger.reader import Backward, Source, blocks, lines, read, sources
+from policy_service.ledger.reader import Backward, Source, blocks, holds, lines, read, sources
 from policy_service.model.errors import StoreError, UsageError
 
 SHARD = "20270115T080000-AAAAAAAA"
@@ -46,6 +46,24 @@ def test_forwards_and_backwards_give_the_same_finished_lines(
     assert backwards == forwards[::-1]
     assert rest == finished[-1]
     assert all(content[offset : offset + len(text)] == text for offset, text in forwards)
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+@given(
+    content=st.lists(st.sampled_from([b"a", b"b", b"\n"]), max_size=40).map(b"".join),
+    needle=st.lists(st.sampled_from([b"a", b"b"]), min_size=1, max_size=6).map(b"".join),
+    size=st.integers(1, 9),
+)
+@settings(max_examples=120, deadline=None)
+def test_bytes_are_found_wherever_they_stand(
+    is_packed: bool, content: bytes, needle: bytes, size: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Across what is read at once too, however little that is."""
+    path = tmp_path_factory.mktemp("holds") / f"x.jsonl{'.zst' if is_packed else ''}"
+    packed(path, content) if is_packed else path.write_bytes(content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "BLOCK", size)
+        assert holds(path, needle) == (needle in content)
 
 
 @pytest.mark.parametrize("is_packed", [False, True])
