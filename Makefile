@@ -10,6 +10,7 @@ CERBOS := @cerbos/cerbos-linux-x64@0.55.0
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DATA ?= data
 PORT ?= 8000
+MODULE ?= policy_service/engine/intervals.py
 SERVICE := $(BIN)/policy-service
 PYTEST := $(BIN)/python -m pytest
 
@@ -79,8 +80,8 @@ kills: $(READY) ## Six hundred kills of a server under load, on sound, full and 
 soundness: $(READY) ## What is proved, against 100,000 requests for each of 21 policies; prints what it tried (minutes)
 	@$(BIN)/python -m tests.property.soundness
 
-mutation: $(READY) ## Mutants of the engine against the theorems (long)
-	@$(BIN)/mutmut run
+mutation: $(READY) ## Mutants of one module against tests and theorems: MODULE=policy_service/engine/intervals.py (minutes to an hour)
+	@$(BIN)/python -m tests.property.mutate $(MODULE)
 
 bench: $(READY) ## Print the figures
 	@$(BIN)/python -m bench

@@ -247,7 +247,7 @@ async def answer_batch_later(point: DecisionPoint, services: Services, incoming:
     try:
         batch = point.batch(incoming)
         troubles = await _reach(services, batch.revisions())
-        # INVARIANT: as in `answer_decide_later`.
+        # INVARIANT: as in `answer_decide_later` (test_a_caller_is_judged_on_the_facts_it_asked_for).
         point.entrance.admit(incoming, DECISIONS_EVALUATE)
         held = _noticed(point, incoming, point.batch_reply(batch, troubles))
     except PolicyServiceError as error:

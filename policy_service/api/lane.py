@@ -26,7 +26,7 @@ Both ways share the connection's bounds (`wire`), its back-pressure and its end:
 answers, the route takes over, which waits; on shutdown what is under way is answered with `connection: close`.
 
 INVARIANT: uvicorn's parser never sees a byte of what the lane answered, and stands between two requests whenever the
-lane takes one; where a head ends is said by a parser of its kind (`plain_heads`).
+lane takes one; where a head ends is said by a parser of its kind (`plain_heads`; test_lane: byte for byte).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@
 
 The first three lines are those of every transparency log; the others are extension lines, opaque to its tools.
 
-INVARIANT: each checkpoint has one text, and no other text reads as one (test_ledger_checkpoint: round trip).
+INVARIANT: each checkpoint has one text, and no other text reads as one (test_ledger_notes: one text).
 
 Source: C2SP tlog-checkpoint, https://c2sp.org/tlog-checkpoint; decision page 8.
 """

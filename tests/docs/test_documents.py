@@ -57,3 +57,29 @@ def test_no_page_names_a_package_registry_or_a_machine_path() -> None:
     """Pages serve every reader, wherever they are."""
     text = "\n".join(page.read_text() for page in PAGES)
     assert re.findall(r"pypi\.org|/home/\w+|/root/", text) == []
+
+
+NAMES = frozenset(
+    name
+    for path in (ROOT / "tests").rglob("*.py")
+    for name in (path.stem, *re.findall(r"def (test_\w+)", path.read_text()))
+)
+
+
+def test_every_invariant_names_a_test_that_there_is() -> None:
+    """A promise that nothing holds is a comment; one whose test went by another name cannot be looked up."""
+    wrong = []
+    for path in sorted((ROOT / "policy_service").rglob("*.py")):
+        lines = path.read_text().splitlines()
+        for number, line in enumerate(lines):
+            if "INVARIANT:" in line:
+                named = re.findall(r"\btest_\w+", " ".join(lines[number : number + 5]))
+                if not named or named[0] not in NAMES:
+                    wrong.append(f"{path.relative_to(ROOT)}:{number + 1}: {named[:1]}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_test_that_a_page_names_is_there(page: Path) -> None:
+    """Whoever doubts a page looks it up."""
+    assert set(re.findall(r"`(test_\w+)`", page.read_text())) <= NAMES

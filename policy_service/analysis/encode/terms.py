@@ -1,6 +1,7 @@
 """Formulas, with what is known folded away: a truth is a Python bool where it is settled, else a Z3 term.
 
-INVARIANT: folding never changes what a formula means; it keeps thousands of rules that cannot apply out of the solver.
+INVARIANT: folding never changes what a formula means (test_encoding); it keeps thousands of rules that cannot apply out
+of the solver.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def hash_at(store: FactStore) -> Callable[[int], str | None]:
 def make_snapshot(store: FactStore, files: SnapshotFiles, *, spill: int = SPILL) -> Made:
     """Write a snapshot file as of the store's last change, if the newest one is older.
 
-    INVARIANT: it holds what a fold of all changes holds, wherever it was spilled (test_snapshot_making).
+    INVARIANT: it holds what a fold of all changes holds, wherever it was spilled (test_snapshot_file: spilled).
 
     Raises:
         StoreError: the changes cannot be read or folded. OSError: the file cannot be written.
