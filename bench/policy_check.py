@@ -1,7 +1,9 @@
 """How long `load` takes for 1,000 rules with conditions, and for 10,000: `python -m bench.policy_check [rules]`.
 
-The policy is made up here, ten resource types alike, every condition different, so that nothing is compiled once and
-counted twice. What it means is asserted before anything is timed.
+The policy is made up here, ten resource types alike. No two conditions are the same, but they are of four shapes, as in
+large policies many are alike but for their literals, and what CEL makes of a shape serves for all of them. So the same
+is measured again with no two conditions of one shape: that is the worst case, told and not judged. What a policy means
+is asserted before anything is timed.
 """
 
 from __future__ import annotations
@@ -35,8 +37,12 @@ CONDITIONS = (
 )
 
 
-def policy_files(rules: int) -> dict[str, str]:
-    """A policy of that many rules with conditions, half of them deny rules."""
+def policy_files(rules: int, *, is_alike: bool = True) -> dict[str, str]:
+    """A policy of that many rules with conditions, half of them deny rules.
+
+    Args:
+        is_alike: whether conditions may be of one shape.
+    """
     types = [f"type-{number}" for number in range(TYPES)]
     files = {
         "chain.yaml": "chain:\n" + "".join(f"  - check: {name}\n" for name in CHECKS),
@@ -44,7 +50,7 @@ def policy_files(rules: int) -> dict[str, str]:
         "networks.yaml": "networks:\n  office: [203.0.113.0/24]\n",
     }
     for index, name in enumerate(types):
-        own = "".join(rule(number, name) for number in range(index, rules, TYPES))
+        own = "".join(rule(number, name, is_alike=is_alike) for number in range(index, rules, TYPES))
         files[f"resources/{name}.yaml"] = f"resource: {name}\nattributes:{ATTRIBUTES}rules:{own or ' []'}"
     return files
 
@@ -56,9 +62,13 @@ ATTRIBUTES = """
 """
 
 
-def rule(number: int, type_: str) -> str:
+def rule(number: int, type_: str, *, is_alike: bool = True) -> str:
     """One rule; condition and effect by its number."""
     when = CONDITIONS[number % len(CONDITIONS)].format(n=number, s=number % 60)
+    if not is_alike:
+        quote = "'" if when[0] == "'" else ""
+        # A name is no literal: it belongs to the shape.
+        when = f"{quote}has(key.labels.l{number}) || ({when.strip(quote or ' ')}){quote}"
     effect = "deny" if number // TYPES % 2 else "allow"
     text = RULE.format(n=number, type=type_, effect=effect, when=when)
     return text + DENY if effect == "deny" else text
@@ -67,12 +77,15 @@ def rule(number: int, type_: str) -> str:
 def main() -> int:
     """Print the figures; 1 when the rules take longer than they may."""
     sizes = [int(sys.argv[1])] if len(sys.argv) > 1 else [1000, 10_000]
-    return max(measured(rules) for rules in sizes)
+    missed = max(measured(rules) for rules in sizes)
+    for rules in sizes:
+        measured(rules, is_alike=False)
+    return missed
 
 
-def measured(rules: int) -> int:
+def measured(rules: int, *, is_alike: bool = True) -> int:
     """One size; 1 when it takes longer than it may."""
-    files = policy_files(rules)
+    files = policy_files(rules, is_alike=is_alike)
     loaded = load(files)
     assert loaded.diagnostics == (), loaded.diagnostics[0]
     assert loaded.policy is not None
@@ -80,7 +93,8 @@ def measured(rules: int) -> int:
     rounds = ROUNDS if rules <= 1000 else ROUNDS_OF_MANY
     walls, processors = zip(*(timed(files) for _ in range(rounds)), strict=True)
     size = sum(map(len, files.values())) // 1024
-    print(f"policy check: {rules} rules with conditions, {size} KiB, {rounds} rounds")
+    alike = "of four shapes" if is_alike else "no two of one shape"
+    print(f"policy check: {rules} rules with conditions, {alike}, {size} KiB, {rounds} rounds")
     print(f"  elapsed    median {statistics.median(walls) * 1000:.0f} ms, best {min(walls) * 1000:.0f} ms")
     print(f"  processor  median {statistics.median(processors) * 1000:.0f} ms, best {min(processors) * 1000:.0f} ms")
     return 0 if statistics.median(walls) <= LIMIT_S * max(1.0, rules / 1000) else 1

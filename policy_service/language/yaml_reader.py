@@ -58,8 +58,8 @@ def read_yaml(file: str, text: str, report: Report, *, loader: Any = _LOADER) ->
 
 def _events(loader: Any) -> Iterator[Any]:
     try:
-        while loader.check_event():
-            yield loader.get_event()
+        while (event := loader.get_event()) is not None:
+            yield event
     finally:
         loader.dispose()
 
@@ -93,6 +93,12 @@ class _Builder:
 
     def take(self, event: Any) -> bool:
         """False: stop reading, the reason is reported."""
+        # Nine of ten events: a scalar of which there is nothing to say.
+        if type(event) is yaml.ScalarEvent and event.anchor is None and event.tag is None:
+            self._nodes += 1
+            if self._nodes <= MAX_NODES and len(event.value) <= MAX_SCALAR:
+                return self._scalar(event)
+            self._nodes -= 1
         if isinstance(event, yaml.NodeEvent):
             return self._is_bounded(event) and self._node(event) and self._refusals_left > 0
         if isinstance(event, yaml.CollectionEndEvent):
@@ -127,11 +133,15 @@ class _Builder:
             hint = "quote the text, or write a condition in a `|` block" if event.tag.startswith("!") else "remove it"
             self._refuse(event, "yaml-tag", f"{quoted(event.tag)} is a YAML tag, and tags are refused; {hint}")
         if isinstance(event, yaml.ScalarEvent):
-            style = _STYLES.get(event.style, "plain")
-            self._add(Scalar(event.value, style, _mark(event.start_mark), _mark(event.end_mark)))
-        else:
-            self._open.append(_Open(_mark(event.start_mark), isinstance(event, yaml.MappingStartEvent)))
+            return self._scalar(event)
+        self._open.append(_Open(_mark(event.start_mark), isinstance(event, yaml.MappingStartEvent)))
         return True
+
+    def _scalar(self, event: Any) -> bool:
+        start, end = event.start_mark, event.end_mark
+        begins, ends = Mark(start.index, start.line, start.column), Mark(end.index, end.line, end.column)
+        self._add(Scalar(event.value, _STYLES.get(event.style, "plain"), begins, ends))
+        return self._refusals_left > 0
 
     def _document(self, event: Any) -> bool:
         self._documents += 1

@@ -15,7 +15,7 @@ from policy_service.language.cel.messages import report_checker, report_too_deep
 from policy_service.language.cel.places import Places
 from policy_service.language.cel.problems import Problem
 from policy_service.language.cel.schema import build_schema
-from policy_service.language.cel.shapes import Shape, Shapes
+from policy_service.language.cel.shapes import Known, Shape, Shapes
 from policy_service.language.cel.translate import translate
 from policy_service.language.ir import Condition, Expr
 from policy_service.language.policy import Attribute
@@ -76,19 +76,20 @@ class ConditionCompiler:
             places.report("cel-syntax", message, unreadable.start(), unreadable.end())
             return None
         shape = Shape.of(text)
-        expr = self._shapes.recall(shape) or self._read(text, shape, places)
+        known = self._shapes.recall(shape)
+        expr = self._read(text, places) if known is None else known.expr
         if expr is None:
             return None
-        warn_unguarded(expr, self._schema.optional, places)
+        if known is None or known.has_warnings:
+            warn_unguarded(expr, self._schema.optional, places)
+        if known is None:
+            self._shapes.keep(shape, Known(expr, has_warnings=not places.is_silent()))
         return Condition(text, expr)
 
-    def _read(self, text: str, shape: Shape, places: Places) -> Expr | None:
+    def _read(self, text: str, places: Places) -> Expr | None:
         """The tree of a text of which nothing is known."""
         checked = self._check(text, places)
-        expr = None if checked is None else translate(checked, self._schema, self._networks, places)
-        if expr is not None:
-            self._shapes.keep(shape, expr)
-        return expr
+        return None if checked is None else translate(checked, self._schema, self._networks, places)
 
     def _check(self, text: str, places: Places) -> checked_pb2.CheckedExpr | None:
         try:

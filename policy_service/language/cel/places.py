@@ -50,6 +50,10 @@ class Places:
         """Whether more would not be shown anyway."""
         return len(self._found) >= MAX_PROBLEMS
 
+    def is_silent(self) -> bool:
+        """Whether there is nothing to say."""
+        return not self._found
+
     def has_errors(self) -> bool:
         return any(problem.severity == "error" for problem in self._found)
 

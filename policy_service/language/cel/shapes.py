@@ -69,19 +69,26 @@ class Shape(msgspec.Struct, frozen=True):
         return [end - len(one) for end, one in zip(accumulate(lengths), self.literals, strict=True)]
 
 
+class Known(msgspec.Struct, frozen=True):
+    """What is known of a condition without mistakes. Whether there are warnings is a matter of its shape."""
+
+    expr: ir.Expr
+    has_warnings: bool
+
+
 class Shapes:
     """The shapes of the conditions that one compiler has checked, as far as they are kept."""
 
     def __init__(self) -> None:
-        self._known: dict[Hashable, _Known] = {}
+        self._known: dict[Hashable, _OneShape] = {}
 
-    def recall(self, shape: Shape) -> ir.Expr | None:
-        """The tree of a text, if one of its shape was kept and nothing in it has to be judged anew."""
-        known = self._known.get(shape.key)
-        return None if known is None else known.filled(shape)
+    def recall(self, shape: Shape) -> Known | None:
+        """What is known of a text, if one of its shape was kept and nothing in it has to be judged anew."""
+        one = self._known.get(shape.key)
+        return None if one is None else one.filled(shape)
 
-    def keep(self, shape: Shape, expr: ir.Expr) -> None:
-        """Remember what came of a text: a tree without mistakes."""
+    def keep(self, shape: Shape, known: Known) -> None:
+        """Remember what came of a text."""
         if not shape.literals:
             return
         if shape.key not in self._known:
@@ -89,20 +96,22 @@ class Shapes:
                 return
             if len(self._known) >= MAX_SHAPES:
                 self._known.clear()
-            self._known[shape.key] = _Known(shape, expr)
-        self._known[shape.key].keep(shape, expr)
+            self._known[shape.key] = _OneShape(shape, known)
+        self._known[shape.key].keep(shape, known.expr)
 
 
-class _Known:
+class _OneShape:
     """One shape, with a template for each choice of those literals that belong to it."""
 
-    def __init__(self, shape: Shape, expr: ir.Expr) -> None:
-        self._readers = _readers(shape, expr)
+    def __init__(self, shape: Shape, known: Known) -> None:
+        self._has_warnings = known.has_warnings
+        self._readers = _readers(shape, known.expr)
         self._templates: dict[Hashable, _Template] = {}
 
-    def filled(self, shape: Shape) -> ir.Expr | None:
+    def filled(self, shape: Shape) -> Known | None:
         template = self._templates.get(self._own(shape))
-        return None if template is None else template.filled(shape)
+        expr = None if template is None else template.filled(shape)
+        return None if expr is None else Known(expr, self._has_warnings)
 
     def keep(self, shape: Shape, expr: ir.Expr) -> None:
         own = self._own(shape)

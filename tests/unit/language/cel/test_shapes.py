@@ -6,7 +6,7 @@ import pytest
 
 from policy_service.language.cel import shapes
 from policy_service.language.cel.compiler import ConditionCompiler
-from policy_service.language.cel.shapes import Shape, Shapes
+from policy_service.language.cel.shapes import Known, Shape, Shapes
 from policy_service.language.ir import Expr
 from tests.property.cel_expressions import ATTRIBUTES, CONTEXT, NETWORKS
 
@@ -23,8 +23,9 @@ def tree(text: str) -> Expr:
 def recalled(known: str, asked: str) -> Expr | None:
     """What is filled in for one text where only the other is known."""
     kept = Shapes()
-    kept.keep(Shape.of(known), tree(known))
-    return kept.recall(Shape.of(asked))
+    kept.keep(Shape.of(known), Known(tree(known), has_warnings=False))
+    found = kept.recall(Shape.of(asked))
+    return None if found is None else found.expr
 
 
 @pytest.mark.parametrize(
@@ -77,5 +78,16 @@ def test_of_very_many_shapes_none_is_kept_for_ever(monkeypatch: pytest.MonkeyPat
     kept = Shapes()
     texts = ['resource.id == "a"', 'resource.id != "a"', 'resource.id < "a"']
     for text in texts:
-        kept.keep(Shape.of(text), tree(text))
+        kept.keep(Shape.of(text), Known(tree(text), has_warnings=False))
     assert [kept.recall(Shape.of(text)) is not None for text in texts] == [False, False, True]
+
+
+def test_a_warning_is_told_of_every_text() -> None:
+    """Each at its own place, though the second text was filled in."""
+    texts = ['"a" == "b" || resource.attr.s == "c"', '"aaa" == "b" || resource.attr.s == "c"']
+    compiler = ConditionCompiler(attributes=ATTRIBUTES, context=CONTEXT, networks=NETWORKS)
+    problems = [compiler.compile(text)[1] for text in texts]
+    assert [[(one.code, one.offset) for one in found] for found in problems] == [
+        [("unguarded-attribute", 14)],
+        [("unguarded-attribute", 16)],
+    ]
