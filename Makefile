@@ -43,6 +43,7 @@ demo-keys: $(RUNTIME) ## Issue fresh demo keys for ./data
 	@$(SERVICE) demo --fresh-keys --data-dir $(DATA) --port $(PORT)
 
 test: $(READY) ## Every test, real databases and servers included
+	@$(BIN)/python -m compileall -q policy_service # else every server that a test starts does it again, where nothing may write bytecode
 	@$(PYTEST) -n 2 --dist worksteal
 
 check: lint types imports dependencies docs ## Everything that CI checks besides the tests

@@ -31,7 +31,7 @@ LISTENING = re.compile(r"listening on (http://\S+) ")
 def environment(**more: str) -> dict[str, str]:
     """Only what a process needs, and what a test asks for."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
-    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **more}
+    return {**kept, "PYTHONPATH": str(ROOT), **more}
 
 
 class Done(NamedTuple):
