@@ -40,6 +40,7 @@ class Tally(msgspec.Struct):
 
     Attributes:
         wanted: the goals that make sense for it; others are neither reached nor missed.
+        impossible: those of them that no request ever reaches, as proved: they are not missed either.
     """
 
     wanted: tuple[Goal, ...]
@@ -47,10 +48,15 @@ class Tally(msgspec.Struct):
     unsatisfied: int = 0
     faulted: int = 0
     deciding: int = 0
+    impossible: frozenset[Goal] = frozenset()
 
     def missing(self) -> tuple[Goal, ...]:
-        """The goals that no case reached."""
-        return tuple(goal for goal in self.wanted if not getattr(self, goal))
+        """The goals that no case reached, though one could."""
+        return tuple(goal for goal in self.wanted if not getattr(self, goal) and goal not in self.impossible)
+
+    def possible(self) -> int:
+        """How many goals there are to reach."""
+        return len(self.wanted) - len(self.impossible)
 
 
 class AtomCovered(msgspec.Struct):
@@ -111,8 +117,12 @@ class Coverage(msgspec.Struct):
     rules: tuple[RuleCovered, ...]
 
     def goals(self) -> int:
-        """How many there are to reach."""
-        return sum(len(tally.wanted) for rule in self.rules for tally in rule.tallies())
+        """How many there are to reach; those that are proved impossible are not."""
+        return sum(tally.possible() for rule in self.rules for tally in rule.tallies())
+
+    def impossible(self) -> int:
+        """How many goals are proved impossible."""
+        return sum(len(tally.impossible) for rule in self.rules for tally in rule.tallies())
 
     def reached(self) -> int:
         """How many some case reached."""

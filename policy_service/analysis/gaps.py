@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -106,6 +106,26 @@ def _halves(one: AtomCovered) -> Iterator[bool]:
         yield True
     if not one.decided_unsatisfied:
         yield False
+
+
+def excuse(coverage: Coverage, impossible: Iterable[Gap]) -> None:
+    """Take out of a coverage what is proved impossible: it needs no test, so no test is missed.
+
+    INVARIANT: a goal that a case has reached stays (test_coverage).
+    """
+    places = {(rule.type, rule.name): rule for rule in coverage.rules}
+    for gap in impossible:
+        rule = places.get((gap.type, gap.rule))
+        tally = None if rule is None else _tally_of(rule, gap)
+        if tally is not None and not getattr(tally, gap.goal):
+            tally.impossible |= {gap.goal}
+
+
+def _tally_of(rule: RuleCovered, gap: Gap) -> Tally | None:
+    if gap.field is None or gap.atom is None:
+        return rule.tally
+    parts = ((condition.field, one) for condition, one in rule.parts())
+    return next((one.tally for field, one in parts if (field, one.atom.start) == (gap.field, gap.atom.start)), None)
 
 
 class Closing:

@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from policy_service.analysis.coverage import GOALS, Coverage, RuleCovered, Tally
-from policy_service.cli.policy.testing.coverage_text import WORDS, percent
+from policy_service.analysis.coverage import GOALS, Coverage, Goal, RuleCovered, Tally
+from policy_service.cli.policy.testing.coverage_text import WORDS, cell, percent
 from policy_service.language.rule_sources import RuleSource, rule_sources
 
 PAGE: Final = """<!doctype html>
@@ -81,11 +81,11 @@ def _cells(tally: Tally) -> str:
     return "".join(_cell(tally, goal) for goal in GOALS)
 
 
-def _cell(tally: Tally, goal: str) -> str:
+def _cell(tally: Tally, goal: Goal) -> str:
     if goal not in tally.wanted:
         return "<td></td>"
-    seen = getattr(tally, goal)
-    return f"<td>{seen}</td>" if seen else '<td class="missing">✗</td>'
+    kind = ' class="missing"' if goal in tally.missing() else ""
+    return f"<td{kind}>{cell(tally, goal)}</td>"
 
 
 def _file(name: str, text: str, coverage: Coverage) -> str:
@@ -119,7 +119,7 @@ def _marked(text: str, notes: list[_Note]) -> str:
 
 def _mark(text: str, tally: Tally) -> str:
     missing = tally.missing()
-    kind = "full" if not missing else "none" if len(missing) == len(tally.wanted) else "part"
-    told = ", ".join(f"{WORDS[goal]} {getattr(tally, goal) or '✗'}" for goal in tally.wanted)
+    kind = "full" if not missing else "none" if len(missing) == tally.possible() else "part"
+    told = ", ".join(f"{WORDS[goal]} {cell(tally, goal)}" for goal in tally.wanted)
     opening = f'<mark class="{kind}" title="{told}">'
     return "\n".join(f"{opening}{escape(line)}</mark>" if line.strip() else line for line in text.split("\n"))

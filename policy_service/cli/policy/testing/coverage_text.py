@@ -17,6 +17,8 @@ WORDS: Final[dict[Goal, str]] = {
     "deciding": "deciding",
 }
 MISSING: Final = "✗"
+IMPOSSIBLE: Final = "never"
+"""Proved: no request reaches the goal."""
 
 
 def show_coverage(screen: Screen, coverage: Coverage, folder: Path, *, verbose: bool) -> None:
@@ -34,9 +36,10 @@ def show_coverage(screen: Screen, coverage: Coverage, folder: Path, *, verbose: 
 
 
 def summary(coverage: Coverage) -> str:
-    """`coverage 93.8 %: 76 of 81 goals, 5 missing`."""
+    """`coverage 93.8 %: 76 of 81 goals, 5 missing; 2 more proved impossible`."""
     missing = coverage.goals() - coverage.reached()
     told = f", {missing} missing" if missing else ""
+    told += f"; {coverage.impossible()} more proved impossible" if coverage.impossible() else ""
     return f"coverage {percent(coverage)} %: {coverage.reached()} of {count(coverage.goals(), 'goal')}{told}"
 
 
@@ -56,7 +59,12 @@ def _rows(rule: RuleCovered, folder: Path, verbose: bool) -> Iterator[list[objec
 
 def cells(tally: Tally) -> list[str | None]:
     """For each goal how often it was seen, ✗ where it is missing, nothing where it makes no sense."""
-    return [(str(getattr(tally, goal) or MISSING)) if goal in tally.wanted else None for goal in GOALS]
+    return [cell(tally, goal) if goal in tally.wanted else None for goal in GOALS]
+
+
+def cell(tally: Tally, goal: Goal) -> str:
+    """How often a goal was seen; ✗ where it is missing, `never` where that is proved of all requests."""
+    return IMPOSSIBLE if goal in tally.impossible else str(getattr(tally, goal) or MISSING)
 
 
 def coverage_document(coverage: Coverage) -> dict[str, Any]:
@@ -65,6 +73,7 @@ def coverage_document(coverage: Coverage) -> dict[str, Any]:
         "percent": round(coverage.percent(), 2),
         "goals": coverage.goals(),
         "reached": coverage.reached(),
+        "impossible": coverage.impossible(),
         "rules": [_rule_document(rule) for rule in coverage.rules],
     }
 
@@ -88,4 +97,5 @@ def _tally_document(tally: Tally) -> dict[str, Any]:
     return {
         "seen": {goal: getattr(tally, goal) for goal in GOALS if goal in tally.wanted},
         "missing": list(tally.missing()),
+        "impossible": [goal for goal in GOALS if goal in tally.impossible],
     }

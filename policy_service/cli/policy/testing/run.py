@@ -16,7 +16,7 @@ from policy_service.cli.policy.options import PolicyFolder
 from policy_service.cli.policy.solver import require_solver
 from policy_service.cli.policy.testing.coverage_html import coverage_page
 from policy_service.cli.policy.testing.junit import junit
-from policy_service.cli.policy.testing.suggest import DEFAULT_TIMEOUT_S, Wanted, with_suggestions
+from policy_service.cli.policy.testing.suggest import DEFAULT_TIMEOUT_S, Wanted, with_suggestions, without_impossible
 from policy_service.cli.policy.testing.tested import Tested, tested_document
 from policy_service.cli.policy.testing.tested_screen import show_tested
 from policy_service.cli.policy.watch import watch_folder
@@ -102,6 +102,9 @@ def run_tests(
 
     def once() -> Tested:
         tested = _tested(session.screen, path, keyword, covering, wanted)
+        if wanted is None and not watch:
+            # At every save a proof would take too long.
+            tested = without_impossible(session.screen, tested, DEFAULT_TIMEOUT_S)
         _write_files(tested, junit_file, covering.html)
         _show(session, tested, as_json=as_json, verbose=verbose, on_one_line=watch)
         return tested

@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 
 from policy_service.analysis.coverage import Coverage, cover
-from policy_service.analysis.gaps import Suggestions, gaps
+from policy_service.analysis.gaps import Suggestions, excuse, gaps
+from policy_service.cli.policy.solver import has_solver
 from policy_service.cli.policy.testing.tested import Tested, Written
 from policy_service.cli.shared.screen import Screen
 from policy_service.engine.link import compile_policy
@@ -33,8 +34,22 @@ def with_suggestions(screen: Screen, tested: Tested, program: Program, wanted: W
     assert tested.coverage is not None
     file = test_file_named(tested.suite.folder, wanted.write or _FILE)
     found = _suggestions(screen, tested, program, file, wanted.timeout_s)
+    excuse(tested.coverage, (gap for gap, _ in found.impossible))
     written = None if wanted.write is None else _write(tested.suite, file, found)
     return msgspec.structs.replace(tested, suggestions=found, written=written)
+
+
+def without_impossible(screen: Screen, tested: Tested, timeout_s: float) -> Tested:
+    """The same, where too little is covered: what is proved impossible does not count.
+
+    Without the solver everything counts.
+    """
+    if tested.is_covered or tested.coverage is None or tested.suite.policy is None or not has_solver():
+        return tested
+    file = test_file_named(tested.suite.folder, _FILE)
+    found = _suggestions(screen, tested, compile_policy(tested.suite.policy), file, timeout_s)
+    excuse(tested.coverage, (gap for gap, _ in found.impossible))
+    return tested
 
 
 def _suggestions(screen: Screen, tested: Tested, program: Program, file: str, timeout_s: float) -> Suggestions:
@@ -56,7 +71,9 @@ def _write(suite: FolderSuite, file: str, found: Suggestions) -> Written:
     """Add the tests, and look again at what there is now."""
     if found.tests:
         add_tests(suite, file, [test.text for test in found.tests])
-    return Written(file, len(found.tests), _covered(suite.folder))
+    coverage = _covered(suite.folder)
+    excuse(coverage, (gap for gap, _ in found.impossible))
+    return Written(file, len(found.tests), coverage)
 
 
 def _covered(folder: Path) -> Coverage:

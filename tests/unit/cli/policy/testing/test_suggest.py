@@ -74,6 +74,22 @@ def test_what_can_never_be_seen_is_told_with_the_proof(terminal: Terminal, folde
     )
 
 
+def test_what_is_proved_impossible_needs_no_test(terminal: Terminal, folder: Path) -> None:
+    """It does not count against `--fail-under`, whether tests are asked for or not, and is told apart."""
+    path = folder / "resources/pipeline.yaml"
+    path.write_text(f"{path.read_text()}\n  - {{ name: a-first, effect: deny, resources: [nothing] }}\n")
+    with path.open("a") as file:
+        file.write("  - { name: b-behind, effect: deny, resources: [nothing] }\n")
+    written = terminal.run("policy", "test", folder, "--write", "more.yaml", "--fail-under", "100")
+    assert (written.code, "proved impossible" in written.out) == (0, True)
+    again = terminal.run("policy", "test", folder, "--fail-under", "100", "--json")
+    assert again.code == 0
+    assert (again.json["coverage"]["percent"], again.json["coverage"]["impossible"]) == (100.0, 1)
+    rule = next(one for one in again.json["coverage"]["rules"] if one["name"] == "b-behind")
+    assert (rule["missing"], rule["impossible"]) == ([], ["deciding"])
+    assert "never" in terminal.run("policy", "test", folder, "--fail-under", "100", "-v").out
+
+
 def test_json_tells_all_three(terminal: Terminal, folder: Path) -> None:
     """Tests with the gaps they close, what is impossible, what is undecided."""
     found = terminal.run("policy", "test", folder, "--suggest", "--json").json["suggestions"]
