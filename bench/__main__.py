@@ -11,6 +11,7 @@ import sys
 BENCHES = (
     "policy_check",
     "policy_watch",
+    "policy_lint",
     "policy_test",
     "decide",
     "batch",

@@ -213,7 +213,7 @@ class Concretizer:
             if name.startswith(prefix) and self._is(raw.given) and self._is(raw.from_store) == stored:
                 path, _, kind = name.partition(" as ")
                 wrong = self._is(raw.wrong)
-                value = _wrong_value(kind) if wrong else self._value(raw.value, _kind(kind))
+                value = wrong_value(kind) if wrong else self._value(raw.value, _kind(kind))
                 found[path.removeprefix(prefix)] = value
         return found
 
@@ -327,6 +327,6 @@ def _kind(text: str) -> Type:
     return Type(text)  # type: ignore[arg-type]
 
 
-def _wrong_value(kind: str) -> Any:
+def wrong_value(kind: str) -> Any:
     """A JSON value of another type."""
     return "wrong" if kind in ("int", "double", "bool", "timestamp") or kind.startswith("list(") else 0

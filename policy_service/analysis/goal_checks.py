@@ -68,27 +68,27 @@ class GoalCheck:
 
     def __call__(self, seen: Seen) -> bool:
         """Whether the goal seems to be reached."""
-        if not self._is_reached(seen.decision):
+        if not self.is_reached(seen.decision):
             return False
         if self._rule is not None:
-            return _applies(self._rule, seen.facts.request) and self._of_rule(self._rule, seen.decision, seen.facts)
+            return is_about(self._rule, seen.facts.request) and self._of_rule(self._rule, seen.decision, seen.facts)
         return self._of_check(seen.decision, seen.facts)
 
-    def _is_reached(self, decision: Decision) -> bool:
+    def is_reached(self, decision: Decision) -> bool:
         """Whether no check before this one denies."""
         if decision.allowed:
             return True
         own = _RESOURCE_POLICY if self._check is None else ("condition", self._check.name)
-        return self._order.index(_denied_at(decision)) >= self._order.index(own)
+        return self._order.index(denied_at(decision)) >= self._order.index(own)
 
     def _of_rule(self, rule: Rule, decision: Decision, facts: Facts) -> bool:
         if self._gap.atom is not None:
             return self._of_atom(facts)
         if self._gap.goal == "deciding" and rule.effect == "deny":
-            return _denied_at(decision) == _RESOURCE_POLICY and decision.rule == rule.name
+            return denied_at(decision) == _RESOURCE_POLICY and decision.rule == rule.name
         value = True if rule.condition is None else evaluate(rule.condition, facts.read)
         if self._gap.goal == "deciding":
-            return value is True and (decision.allowed or _denied_at(decision) != _RESOURCE_POLICY)
+            return value is True and (decision.allowed or denied_at(decision) != _RESOURCE_POLICY)
         return _WANTED[self._gap.goal](value)
 
     def _of_check(self, decision: Decision, facts: Facts) -> bool:
@@ -123,11 +123,13 @@ _WANTED: Final[dict[str, Callable[[bool | Fault], bool]]] = {
 }
 
 
-def _applies(rule: Rule, request: Request) -> bool:
+def is_about(rule: Rule, request: Request) -> bool:
+    """Whether a rule applies to a request's scope and resource."""
     if rule.scopes is not None and request.scope not in rule.scopes:
         return False
     return rule.patterns is None or any(pattern.matches(request.resource.id) for pattern in rule.patterns)
 
 
-def _denied_at(decision: Decision) -> tuple[str | None, str | None]:
+def denied_at(decision: Decision) -> tuple[str | None, str | None]:
+    """The check that denied, and its name where it is a condition."""
     return (decision.check, decision.rule if decision.check == "condition" else None)

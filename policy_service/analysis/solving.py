@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import z3
 
-from policy_service.analysis.encode.terms import Truth
+from policy_service.analysis.encode.terms import Truth, as_bool
 
 DEFAULT_TIMEOUT_S: Final = 30.0
 _LEAST_MS: Final = 1
@@ -80,6 +80,18 @@ class Solver:
             return self._check(_ONE_WISH_MS, truth)
         except Unknown:
             return None
+
+    def example(self, *truths: Truth) -> Any:
+        """A model of the first of these that could hold; False where none can, None where that cannot be told.
+
+        Each is asked for no longer than `tells` asks.
+        """
+        answer: bool | None = False
+        for truth in truths:
+            answer = self.tells(as_bool(truth))
+            if answer:
+                return self._solver.model()
+        return answer
 
     def _check(self, limit_ms: int, *assumed: Any) -> bool:
         if self._budget.is_spent:

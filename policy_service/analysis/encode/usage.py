@@ -24,7 +24,8 @@ class Usage(msgspec.Struct):
 
     Args:
         constants: texts searched for in it, or keys asked for.
-        searches: how many items may have to be told apart.
+        searches: how many items may be told apart.
+        needed: how many of them it takes to show every outcome; no more than `searches`.
         counts: whether the number of items of a kind matters.
         sizes: whether its size is asked for.
         last_index: the largest literal index; -1 where there is none.
@@ -34,6 +35,7 @@ class Usage(msgspec.Struct):
 
     constants: set[str] = msgspec.field(default_factory=set)
     searches: int = 0
+    needed: int = 0
     counts: bool = False
     sizes: bool = False
     last_index: int = -1
@@ -42,17 +44,16 @@ class Usage(msgspec.Struct):
 
     @property
     def slots(self) -> int:
-        return min(self._needed, MAX_SLOTS)
+        return min(self._items(self.searches), MAX_SLOTS)
 
-    @property
-    def _needed(self) -> int:
+    def _items(self, searches: int) -> int:
         kinds = 3 if self.counts else 1
-        return max(1, self.searches * kinds + self.last_index + 1)
+        return max(1, searches * kinds + self.last_index + 1)
 
     @property
     def is_bounded(self) -> bool:
         """Whether there may be outcomes that only a list with more different items shows."""
-        return self._needed > MAX_SLOTS or self.is_open
+        return self._items(self.needed) > MAX_SLOTS or self.is_open
 
 
 def usages(conditions: Iterable[ir.Condition]) -> dict[str, Usage]:
@@ -77,11 +78,52 @@ def _note(node: ir.Expr, found: dict[str, Usage], is_ordered: bool) -> None:
     elif isinstance(node, ir.HasEntry):
         _of(node.operand, found).constants.add(node.key)
     elif isinstance(node, ir.Quantifier | ir.Transform):
-        usage = _of(node.range, found)
-        usage.searches += 2
-        usage.counts = usage.counts or isinstance(node, ir.Transform) or node.quantifier == "exists_one"
+        _note_macro(node, _of(node.range, found))
     elif isinstance(node, ir.Call):
         _note_call(node, found)
+
+
+def _note_macro(node: ir.Quantifier | ir.Transform, usage: Usage) -> None:
+    usage.searches += 2
+    if isinstance(node, ir.Transform) or node.quantifier == "exists_one":
+        usage.needed += 2
+        usage.counts = True
+        return
+    constants = _told_apart(node)
+    if constants is None:
+        # One item shows whatever `exists` or `all` can come to: the one that decides it, or that makes it fault. Of
+        # a list without the others it comes to the same (test_list_slots).
+        usage.needed += 1
+    else:
+        usage.constants |= constants
+
+
+def _told_apart(node: ir.Quantifier) -> set[str] | None:
+    """The texts that a macro compares each item with, where it does nothing else with them: then all other items are
+    alike, and it is a search for constants, however many there are."""
+    if not isinstance(node.range, ir.Read) or node.range.type != ir.STRINGS:
+        return None
+    found: set[str] = set()
+    compared = 0
+    for part in ir.walk(node.body):
+        texts = _texts_beside(part, node.variable) if isinstance(part, ir.Call) else None
+        if texts is not None:
+            found |= texts
+            compared += 1
+    uses = sum(isinstance(part, ir.Local) and part.name == node.variable for part in ir.walk(node.body))
+    return found if compared == uses else None
+
+
+def _texts_beside(call: ir.Call, variable: str) -> set[str] | None:
+    """Of `item == "text"`, `item != "text"` and `item in ["text", …]` the texts."""
+    if call.overload not in ("equals", "not_equals", "in_list"):
+        return None
+    others = [arg for arg in call.args if not (isinstance(arg, ir.Local) and arg.name == variable)]
+    if len(others) != 1:
+        return None
+    parts = others[0].items if isinstance(others[0], ir.ListOf) else (others[0],)
+    texts = [part.value for part in parts if isinstance(part, ir.Const) and isinstance(part.value, str)]
+    return set(texts) if len(texts) == len(parts) else None
 
 
 def _note_call(node: ir.Call, found: dict[str, Usage]) -> None:
@@ -118,6 +160,7 @@ def _note_search(usage: Usage, wanted: ir.Expr) -> None:
         usage.constants.add(wanted.value)
     else:
         usage.searches += 1
+        usage.needed += 1
 
 
 def _of(node: ir.Expr, found: dict[str, Usage]) -> Usage:

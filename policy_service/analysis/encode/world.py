@@ -17,7 +17,7 @@ from policy_service.analysis.encode.conditions import ALWAYS, Gap, Outcome, Stat
 from policy_service.analysis.encode.lists import Lists, Made
 from policy_service.analysis.encode.patterns import occurs
 from policy_service.analysis.encode.regions import Regions
-from policy_service.analysis.encode.terms import Truth, both, no, some
+from policy_service.analysis.encode.terms import Truth, both, implies, no, some, within
 from policy_service.analysis.encode.usage import Usage
 from policy_service.analysis.encode.values import Choice, Text, Texts
 from policy_service.language.ir import Condition, Type
@@ -109,11 +109,10 @@ class World:
         self.graced, self.grace_ends = z3.Bool("rotated out"), z3.Int("grace ends")
         self.carried = {name: z3.Bool(f"key has {name}") for name in self.declared_scopes}
         bound = {name: z3.Bool(f"bound to {name}") for name in self.roles}
-        self.bound = {name: z3.And(self.is_user, one) for name, one in bound.items()}
+        self.bound = {name: both(self.is_user, one) for name, one in bound.items()}
         self.constraints += [
-            self.outcome >= 0,
-            self.outcome < len(OUTCOMES),
-            z3.Implies(self.suspended, self.is_user),
+            within(self.outcome, 0, len(OUTCOMES) - 1),
+            implies(self.suspended, self.is_user),
             *(_is_instant(one) for one in (self.now, self.created_at, self.expires_at, self.not_before)),
             _is_instant(self.grace_ends),
         ]
@@ -129,10 +128,9 @@ class World:
         self.has_cidrs, self.in_cidrs = z3.Bool("key has CIDRs"), z3.Bool("in the key's CIDRs")
         self.resource_id = self.texts.text("resource.id")
         self.constraints += [
-            z3.Not(z3.And(self.claims_own, self.claims_other)),
-            z3.Not(z3.And(self.no_address, self.bad_address)),
-            self.point >= 0,
-            self.point <= LAST_POINT,
+            no(both(self.claims_own, self.claims_other)),
+            no(both(self.no_address, self.bad_address)),
+            within(self.point, 0, LAST_POINT),
             # IPv4-mapped addresses are IPv4 addresses, so no address has these points.
             z3.Or(self.point < _FIRST_MAPPED, self.point >= _FIRST_MAPPED + (1 << 32)),
         ]
@@ -177,7 +175,7 @@ class World:
             given, stored = z3.Bool(f"{name} given"), z3.Bool(f"{name} stored")
             value = self.sequence(name, kind) if kind.element else self.scalar(name, kind)
             self.raw[name] = Raw(given, both(given, stored), z3.Bool(f"{name} wrong"), value)
-            self.constraints.append(z3.Implies(stored, z3.And(given, self.registered)))
+            self.constraints.append(implies(stored, both(given, self.registered)))
         return self.raw[name]
 
     def scalar(self, name: str, kind: Type) -> Any:
@@ -206,7 +204,7 @@ def _is_id(name: str) -> bool:
 
 
 def _is_instant(instant: Any) -> Truth:
-    return z3.And(instant >= MIN_NS, instant <= MAX_NS)
+    return within(instant, MIN_NS, MAX_NS)
 
 
 class Reading:

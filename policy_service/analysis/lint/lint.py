@@ -37,10 +37,12 @@ class Proofs(msgspec.Struct, frozen=True):
 
     Args:
         undecided: names of rules and checks of which something is not known; about them nothing is found.
+        bounds: what proofs did not look at, where that is why; else the time was not enough.
     """
 
     found: tuple[Proved, ...]
     undecided: tuple[str, ...] = ()
+    bounds: tuple[str, ...] = ()
 
 
 class Prover(Protocol):

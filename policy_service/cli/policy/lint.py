@@ -66,7 +66,12 @@ def _tell_undecided(screen: Screen, linted: Linted, timeout_s: float) -> None:
         names = ", ".join(f"`{name}`" for name in linted.undecided[:_SHOWN])
         more = len(linted.undecided) - _SHOWN
         named = f"{names} and {more} more" if more > 0 else names
-        screen.note(f"not everything could be proved in {timeout_s:g} s, of {named}; `--timeout` gives more time")
+        screen.note(f"not everything could be proved in {timeout_s:g} s, of {named}; {_remedy(linted)}")
+
+
+def _remedy(linted: Linted) -> str:
+    """More time helps where the time was what was missing."""
+    return "; ".join(linted.bounds) if linted.bounds else "`--timeout` gives more time"
 
 
 def _show(screen: Screen, linted: Linted) -> None:
@@ -90,5 +95,6 @@ def _document(linted: Linted) -> dict[str, object]:
         "ok": not found,
         "mended": list(linted.mended),
         "undecided": list(linted.undecided),
+        "bounds": list(linted.bounds),
         "findings": with_fix,
     }

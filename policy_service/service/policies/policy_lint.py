@@ -17,13 +17,15 @@ class Linted(msgspec.Struct, frozen=True):
     """What was found, after `mended` files were written anew.
 
     Args:
-        undecided: rules and checks of which the time did not tell whether there is something to be found.
+        undecided: rules and checks of which it is not known whether there is something to be found.
+        bounds: what proofs did not look at, where that is why; else the time was not enough.
     """
 
     folder: Path
     findings: tuple[Finding, ...]
     mended: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
+    bounds: tuple[str, ...] = ()
 
 
 def lint_folder(path: Path, *, mend: bool, prover: Prover | None = None) -> Linted:
@@ -44,5 +46,5 @@ def lint_folder(path: Path, *, mend: bool, prover: Prover | None = None) -> Lint
     files |= mended
     policy = load_policy(files)
     proofs = None if prover is None else prover.prove(policy)
-    undecided = proofs.undecided if proofs is not None else ()
-    return Linted(path, lint(files, policy, proofs), tuple(sorted(mended)), undecided)
+    undecided, bounds = (proofs.undecided, proofs.bounds) if proofs is not None else ((), ())
+    return Linted(path, lint(files, policy, proofs), tuple(sorted(mended)), undecided, bounds)

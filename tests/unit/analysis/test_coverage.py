@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from policy_service.analysis.coverage import Coverage, RuleCovered, cover
-from policy_service.analysis.gaps import gaps
+from policy_service.analysis.coverage import Coverage, RuleCovered, Tally, cover
+from policy_service.analysis.gaps import Gap, excuse, gaps
 from policy_service.language.load import load_policy
 from policy_service.language.suite.load import load_suite
+from policy_service.model.spans import Span
 from tests.unit.language.folders import CHAIN, shipped, small, thing
 from tests.worlds import program_of
 
@@ -116,3 +117,13 @@ def test_the_shipped_suite_covers_the_shipped_policies() -> None:
     coverage = cover(load_suite(files, load_policy(files)).tests, program_of(files))
     assert gaps(coverage) == ()
     assert coverage.percent() == 100.0
+
+
+def test_what_is_proved_impossible_is_neither_reached_nor_missed() -> None:
+    """Unless a case has reached it all the same: what was seen counts."""
+    tally = Tally(("satisfied", "deciding"), satisfied=1)
+    rule = RuleCovered("pipeline", "it", "deny", Span("f", 1, 1, 1, 2), tally, ())
+    coverage = Coverage((rule,))
+    excuse(coverage, [Gap("pipeline", "it", goal, rule.place) for goal in tally.wanted])
+    assert (tally.missing(), tally.impossible) == ((), {"deciding"})
+    assert (coverage.goals(), coverage.reached(), coverage.impossible(), coverage.percent()) == (1, 1, 1, 100.0)

@@ -100,3 +100,31 @@ def test_no_time_is_no_finding() -> None:
     rules = "[{name: it, effect: deny, when: 'resource.attr.level > 3 && resource.attr.level < 4'}]"
     proofs = SolverProver(timeout_s=0.000_001).prove(load_policy(files(rules, attributes="level: int")))
     assert (proofs.found, proofs.undecided) == ((), ("it",))
+
+
+def test_a_list_that_was_looked_at_in_part_proves_nothing() -> None:
+    """Seven different sizes satisfy this; a proof looks at six. Such a rule was once called never satisfied."""
+    parts = " && ".join(f"resource.attr.sizes.exists(s, s + 3 == {number}0)" for number in range(1, 8))
+    rules = f'[{{name: it, effect: deny, when: "{parts}"}}]'
+    proofs = SolverProver().prove(load_policy(files(rules, attributes="sizes: {type: list(int), default: []}")))
+    assert (proofs.found, proofs.undecided) == ((), ("it",))
+    assert proofs.bounds == ("lists in `resource.attr.sizes` with more than 6 different items were not looked at",)
+
+
+def test_any_number_of_texts_may_be_looked_for_in_a_list() -> None:
+    """Texts that are written out have a place each, so that nothing is left undecided."""
+    some = " && ".join(f"resource.attr.tags.exists(t, t == 'tag-{number}')" for number in range(20))
+    rules = f"""[{{name: it, effect: deny, when: "{some} && !('tag-7' in resource.attr.tags)"}}]"""
+    proofs = SolverProver().prove(load_policy(files(rules, attributes="tags: {type: list(string), default: []}")))
+    assert ([one.code for one in proofs.found], proofs.undecided) == (["never-satisfied"], ())
+
+
+def test_a_rule_among_many_is_proved_shadowed_by_the_few_that_matter() -> None:
+    """Forty rules apply to the same ids, and one of them says it all."""
+    others = ", ".join(f"{{name: m{n}, effect: deny, when: 'resource.attr.level == {n}'}}" for n in range(40))
+    first = "{name: a, effect: deny, when: 'resource.attr.level > 100'}"
+    rules = f"[{first}, {others}, {{name: z, effect: deny, when: 'resource.attr.level > 200'}}]"
+    policy = load_policy(files(rules, attributes="level: {type: int, default: 0}"))
+    proofs = SolverProver().prove(policy)
+    assert [(one.code, one.message.split("`")[1]) for one in proofs.found] == [("shadowed-rule", "z")]
+    assert proofs.undecided == ()
