@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import reduce
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from policy_service.engine.conditions.costs import by_cost, has_loop
 from policy_service.engine.conditions.emit import ConstantPool, emit_condition
 from policy_service.engine.conditions.evaluate import Fault, evaluate
 from policy_service.engine.conditions.functions import FUNCTIONS
@@ -54,6 +56,43 @@ PLAIN = values(lambda options: 0)
 def with_values(**changes: Any) -> dict[str, Any]:
     """Plain values but for these, by attribute name."""
     return {**PLAIN, **{f"resource.attr.{name}": value for name, value in changes.items()}}
+
+
+@given(st.lists(texts(depth=2), min_size=2, max_size=5), st.sampled_from([" && ", " || "]), readings(), st.data())
+def test_terms_in_order_of_cost_are_the_terms_as_written(
+    terms: list[str], connective: str, read: dict[str, Any], data: st.DataObject
+) -> None:
+    """Faults and the budget of loops included; and among terms without loops there is no order at all."""
+    kind: type[ir.And] | type[ir.Or] = ir.And if connective == " && " else ir.Or
+    written = [compiled(f"({term})").expr for term in terms]
+    outcome = interpreted(chained(kind, written), read)
+    assert interpreted(chained(kind, by_cost(written)), read) == outcome
+    loopless = [term for term in written if not has_loop(term)]
+    if loopless:
+        shuffled = data.draw(st.permutations(loopless))
+        assert interpreted(chained(kind, shuffled), read) == interpreted(chained(kind, loopless), read)
+
+
+def chained(kind: type[ir.And] | type[ir.Or], terms: list[ir.Expr]) -> ir.Expr:
+    """The terms under one connective, from left to right."""
+    return reduce(lambda left, right: kind(type=ir.BOOL, left=left, right=right), terms)
+
+
+def interpreted(expr: ir.Expr, read: dict[str, Any]) -> object:
+    """What it comes to; all faults are one."""
+    outcome = evaluate(ir.Condition("", expr), read.__getitem__)
+    return FAULT if isinstance(outcome, Fault) else outcome
+
+
+def test_a_loop_stays_where_it_is_for_the_sake_of_the_budget() -> None:
+    """Passed over by what costs less, the first loop would not be run, and the second one had all steps for itself."""
+    big = "[" + ", ".join("0" for _ in range(60)) + "]"
+    loop = f"{big}.all(a, {big}.all(b, a == b))"
+    terms = [compiled(f"({text})").expr for text in (loop, "key.id == 'none'", "key.id == 'k1'", loop)]
+    assert by_cost(terms) == terms
+    dear = compiled("request.scope.matches('^p.*s$')").expr
+    assert by_cost([dear, *terms, dear]) == [dear, *terms, dear]
+    assert by_cost([terms[0], dear, *terms[1:3], terms[0]]) == [terms[0], *terms[1:3], dear, terms[0]]
 
 
 EDGES = (

@@ -15,6 +15,7 @@ from textwrap import indent
 from typing import Any, Final
 
 from policy_service.engine.conditions import loops
+from policy_service.engine.conditions.costs import by_cost
 from policy_service.engine.conditions.operations import operation
 from policy_service.engine.conditions.patterns import searcher
 from policy_service.engine.conditions.pieces import Block, Level, Piece, guards_of
@@ -103,7 +104,7 @@ class _Emitter:
 
     def _give_chain(self, node: ir.And | ir.Or) -> None:
         ends_with, doubtful = str(isinstance(node, ir.Or)), []
-        *terms, last = _terms(node, type(node))
+        *terms, last = by_cost(_terms(node, type(node)))
         mark = self._writing.mark()
         for term in terms:
             doubtful += self._leave_if(term, ends_with)
@@ -235,11 +236,11 @@ class _Emitter:
                 self.block.add(f"{name} = {piece.value()}")
 
     def chain(self, node: ir.And | ir.Or) -> Piece:
-        """`&&` or `||` inside an expression: its terms in turn, until one decides."""
+        """`&&` or `||` inside an expression: its terms in turn, the cheap ones first, until one decides."""
         ends_with = str(isinstance(node, ir.Or))
         mark, name, plain = self._writing.mark(), "", list[Piece]()
         guarded = False
-        for term in _terms(node, type(node)):
+        for term in by_cost(_terms(node, type(node))):
             lines, piece = self._apart(term)
             self._writing.learn(term, ends_with)
             guarded = guarded or bool(piece.guards)
