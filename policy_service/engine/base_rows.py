@@ -1,14 +1,15 @@
-"""How facts stand in a fact base: rows without their keys, and words that many rows share.
+"""How facts stand in a fact base: rows that are checked and read in one step each, and words that many rows share.
 
-A row is a msgpack array. The key of its fact is not in it: it is found by that. What many keys have alike (workspace,
-scopes, CIDRs, labels) is a number in the row and stands once in the words, where there is room for it; else in the row.
+A row is one msgpack array. It begins with the key of its fact, by which it is recognized, and ends with the CRC-32 of
+all before it. What many keys have alike stands once in the words, where there is room for it; else in the row.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar, cast
+from typing import Final
 
 import msgspec
 from msgspec.structs import fields
@@ -17,49 +18,98 @@ from policy_service.engine.fold import Verifiers
 from policy_service.model.canonical import canonical_text, sha256_hex
 from policy_service.model.facts import ENTITIES, AllowlistEntry, ApiKey, Fact, Key, SecretSlot
 
-T = TypeVar("T")
-V = TypeVar("V")
-
 STANDING: Final = "standing_of_user"
 """Of a user: all that decisions ask, in one row (`UserRow`). These rows are the memberships: no others tell them."""
 OF_TEAM: Final = "bindings_of_team"
 """Of a team: the ids of the bindings that name it."""
 TABLES: Final = (*ENTITIES, STANDING, OF_TEAM)
-"""What there are rows of; a row's tag is a place in this list."""
-TAGS: Final[Mapping[str, int]] = {name: tag for tag, name in enumerate(TABLES)}
+"""What there are rows of."""
 
 WORDS: Final = 4096
 """So many words of each sort: every worker has its own copy of them."""
 
+WHOLE: Final = 0x2144DF1C
+"""What the CRC-32 of a text comes to that ends with its own CRC-32: the rest that every such text leaves."""
+
 Integer = int | None
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
+_UINT_32: Final = b"\xce"
+
+
+class Row(msgspec.Struct, array_like=True, gc=False):
+    """A row of any entity but keys.
+
+    Args:
+        id: the key of its fact.
+        content: see `RowForm`, `write_user_row`, `write_texts`.
+        check: the CRC-32, its bytes in reverse order: it is for the reader of bytes.
+    """
+
+    id: tuple[str, ...]
+    content: bytes
+    check: int = 0
 
 
 class SlotRow(msgspec.Struct, frozen=True, array_like=True):
     """A secret. `created_at` None: at the same time as its key."""
 
     number: int
-    pepper: int | str
+    pepper_id: str
     verifier: bytes | None
     created_at: Integer
     expires_at: Integer
 
 
-class KeyRow(msgspec.Struct, frozen=True, array_like=True):
-    """An API key with its secrets' verifiers. An integer in place of a text, list or map: a word."""
+class CommonRow(msgspec.Struct, frozen=True, array_like=True):
+    """What many keys have alike.
 
-    workspace: int | str
+    Args:
+        slot, pepper_id: of the only secret, which is as old as its key and ends with it; else told by `MoreRow`.
+    """
+
+    workspace: str
     is_user: bool
-    principal: str
-    scopes: int | tuple[str, ...]
-    created_at: int
-    slots: tuple[SlotRow, ...]
+    scopes: tuple[str, ...]
+    cidrs: tuple[str, ...]
+    labels: dict[str, str]
+    slot: int
+    pepper_id: str
+
+
+class MoreRow(msgspec.Struct, frozen=True, array_like=True):
+    """What few keys have. None for slots and labels: as the CommonRow says."""
+
+    slots: tuple[SlotRow, ...] | None
+    labels: dict[str, str] | None
     not_before: Integer
     expires_at: Integer
     revoked_at: Integer
     revoke_reason: str | None
-    cidrs: int | tuple[str, ...]
-    labels: int | dict[str, str]
+
+
+NO_MORE: Final = MoreRow(None, None, None, None, None, None)
+
+
+class KeyRow(msgspec.Struct, array_like=True, gc=False):
+    """An API key with its secrets' verifiers.
+
+    Args:
+        common_row, standing_row: the numbers of words. `standing_row` None: not known here, ask for the user's row.
+        verifier: of the only secret.
+        more: None: nothing more is to be told.
+        check: as in `Row`.
+
+    INVARIANT: `standing_row` never differs from the user's own row (test_base: what a key says of its user).
+    """
+
+    id: str
+    common_row: int | CommonRow
+    principal_id: str
+    standing_row: int | None
+    created_at: int
+    verifier: bytes | None
+    more: MoreRow | None = None
+    check: int = 0
 
 
 class UserRow(msgspec.Struct, frozen=True, array_like=True):
@@ -76,82 +126,113 @@ class UserRow(msgspec.Struct, frozen=True, array_like=True):
     bindings: tuple[str, ...]
 
 
+class StandingRow(msgspec.Struct, frozen=True, array_like=True):
+    """What the grants of users rest on who have no bindings of their own: many are alike."""
+
+    workspace: str
+    suspended: bool
+    teams: tuple[str, ...]
+
+
 class Words(msgspec.Struct, array_like=True):
     """The shared words, by number."""
 
-    texts: list[str] = []
-    lists: list[tuple[str, ...]] = []
-    maps: list[dict[str, str]] = []
+    common: list[CommonRow] = []
+    standings: list[StandingRow] = []
 
 
 class WordMaker:
     """Gives words their numbers, those of an earlier base first: its rows stay as they are."""
 
     def __init__(self, words: Words) -> None:
-        self._texts = {text: number for number, text in enumerate(words.texts)}
-        self._lists = {one: number for number, one in enumerate(words.lists)}
-        self._maps = {tuple(one.items()): number for number, one in enumerate(words.maps)}
+        self._words = Words([*words.common], [*words.standings])
+        self._common = {_ENCODE(row): number for number, row in enumerate(words.common)}
+        self._standings = {row: number for number, row in enumerate(words.standings)}
 
-    def text(self, text: str) -> int | str:
-        """The number of a text, or itself where there is no more room."""
-        return _numbered(self._texts, text, text)
+    def common(self, row: CommonRow, room: int = WORDS) -> int | None:
+        """The number of a row; None where there is no room for it among so many."""
+        packed = _ENCODE(row)
+        number = self._common.get(packed)
+        if number is None and len(self._common) < room:
+            number = self._common[packed] = len(self._common)
+            self._words.common.append(row)
+        return number
 
-    def list(self, one: tuple[str, ...]) -> int | tuple[str, ...]:
-        """The number of a list of texts, or itself."""
-        return _numbered(self._lists, one, one)
-
-    def map(self, one: dict[str, str]) -> int | dict[str, str]:
-        """The number of a map, or itself."""
-        return _numbered(self._maps, tuple(one.items()), one)
+    def standing(self, workspace: str, user: UserRow) -> int | None:
+        """The number of what a user's grants rest on; None where it has bindings, is not there, or finds no room."""
+        if user.suspended is None or user.bindings:
+            return None
+        row = StandingRow(workspace, user.suspended, user.teams)
+        number = self._standings.get(row)
+        if number is None and len(self._standings) < WORDS:
+            number = self._standings[row] = len(self._standings)
+            self._words.standings.append(row)
+        return number
 
     def words(self) -> Words:
         """All of them."""
-        return Words([*self._texts], [*self._lists], [dict(items) for items in self._maps])
+        return self._words
 
 
-def _numbered(numbers: dict[T, int], name: T, value: V) -> int | V:
-    number = numbers.get(name)
-    if number is None:
-        if len(numbers) >= WORDS:
-            return value
-        number = numbers[name] = len(numbers)
-    return number
+def checked(row: Row | KeyRow) -> bytes:
+    """A row as it stands in a base."""
+    row.check = 0
+    text = _ENCODE(row)[:-1] + _UINT_32
+    return text + zlib.crc32(text).to_bytes(4, "little")
 
 
-def identity(table: str, key: Key) -> bytes:
-    """The name of a row: its table and key, unmistakably."""
-    return _ENCODE((TAGS[table], *key))
+def key_bytes(key: Key) -> bytes:
+    """What the key of a fact is hashed by, unmistakably."""
+    return _ENCODE(key)
 
 
-def key_row(fact: ApiKey, verifiers: Verifiers, words: WordMaker) -> bytes:
-    """The row of an API key."""
-    slots = tuple(
+def key_row(fact: ApiKey, verifiers: Verifiers, standing: int | None, words: WordMaker) -> KeyRow:
+    """The row of an API key. `standing`: of its user, see `WordMaker.standing`."""
+    first = fact.slots[0] if fact.slots else None
+    is_plain = first is not None and fact.slots == (
+        SecretSlot(number=first.number, pepper_id=first.pepper_id, created_at=fact.created_at),
+    )
+    slot, pepper_id = (first.number, first.pepper_id) if first is not None and is_plain else (0, "")
+    is_user = fact.principal_kind == "user"
+    common = CommonRow(fact.workspace, is_user, fact.scopes, fact.cidrs, fact.labels, slot, pepper_id)
+    # Labels may be different for every key: half of the room is for the rest.
+    number, labels = words.common(common, WORDS // 2 if fact.labels else WORDS), None
+    if number is None and fact.labels:
+        common, labels = msgspec.structs.replace(common, labels={}), fact.labels
+        number = words.common(common)
+    more = MoreRow(
+        None if is_plain else _slot_rows(fact, verifiers),
+        labels,
+        fact.not_before,
+        fact.expires_at,
+        fact.revoked_at,
+        fact.revoke_reason,
+    )
+    return KeyRow(
+        fact.id,
+        common if number is None else number,
+        fact.principal_id,
+        standing,
+        fact.created_at,
+        verifiers.get(slot) if is_plain else None,
+        None if more == NO_MORE else more,
+    )
+
+
+def _slot_rows(fact: ApiKey, verifiers: Verifiers) -> tuple[SlotRow, ...]:
+    return tuple(
         SlotRow(
             slot.number,
-            words.text(slot.pepper_id),
+            slot.pepper_id,
             verifiers.get(slot.number),
             None if slot.created_at == fact.created_at else slot.created_at,
             slot.expires_at,
         )
         for slot in fact.slots
     )
-    row = KeyRow(
-        words.text(fact.workspace),
-        fact.principal_kind == "user",
-        fact.principal_id,
-        words.list(fact.scopes),
-        fact.created_at,
-        slots,
-        fact.not_before,
-        fact.expires_at,
-        fact.revoked_at,
-        fact.revoke_reason,
-        words.list(fact.cidrs),
-        words.map(fact.labels),
-    )
-    return _ENCODE(row)
 
 
+read_row: Final = msgspec.msgpack.Decoder(Row).decode
 read_key_row: Final = msgspec.msgpack.Decoder(KeyRow).decode
 read_user_row: Final = msgspec.msgpack.Decoder(UserRow).decode
 
@@ -161,42 +242,46 @@ def write_user_row(row: UserRow) -> bytes:
     return _ENCODE(row)
 
 
-def read_key(row: bytes, key_id: str, words: Words) -> tuple[ApiKey, Verifiers]:
-    """The API key and its verifiers.
+def common_of(row: KeyRow, words: Words) -> CommonRow:
+    """What a key has alike with others. Raises IndexError where there is no such word."""
+    return words.common[row.common_row] if isinstance(row.common_row, int) else row.common_row
 
-    Cost: some 3 µs. Texts, lists and maps that are words are shared with all other keys that have them.
 
-    Raises:
-        msgspec.MsgspecError, IndexError: this is no such row.
-    """
-    found = read_key_row(row)
-    created_at, texts, lists = found.created_at, words.texts, words.lists
-    workspace, scopes, cidrs, labels = found.workspace, found.scopes, found.cidrs, found.labels
+def slots_of(row: KeyRow, common: CommonRow) -> tuple[SlotRow, ...]:
+    """A key's secrets."""
+    if row.more is not None and row.more.slots is not None:
+        return row.more.slots
+    return (SlotRow(common.slot, common.pepper_id, row.verifier, None, None),)
+
+
+def read_key(row: KeyRow, common: CommonRow) -> tuple[ApiKey, Verifiers]:
+    """The API key and its verifiers. Cost: some 2 µs. What is shared among keys is so in the facts too."""
+    more, rows = row.more or NO_MORE, slots_of(row, common)
     slots = tuple(
         SecretSlot(
             number=slot.number,
-            pepper_id=texts[slot.pepper] if isinstance(slot.pepper, int) else slot.pepper,
-            created_at=created_at if slot.created_at is None else slot.created_at,
+            pepper_id=slot.pepper_id,
+            created_at=row.created_at if slot.created_at is None else slot.created_at,
             expires_at=slot.expires_at,
         )
-        for slot in found.slots
+        for slot in rows
     )
     fact = ApiKey(
-        id=key_id,
-        workspace=texts[workspace] if isinstance(workspace, int) else workspace,
-        principal_kind="user" if found.is_user else "service",
-        principal_id=found.principal,
-        scopes=lists[scopes] if isinstance(scopes, int) else scopes,
+        id=row.id,
+        workspace=common.workspace,
+        principal_kind="user" if common.is_user else "service",
+        principal_id=row.principal_id,
+        scopes=common.scopes,
         slots=slots,
-        created_at=created_at,
-        not_before=found.not_before,
-        expires_at=found.expires_at,
-        revoked_at=found.revoked_at,
-        revoke_reason=found.revoke_reason,
-        cidrs=lists[cidrs] if isinstance(cidrs, int) else cidrs,
-        labels=words.maps[labels] if isinstance(labels, int) else labels,
+        created_at=row.created_at,
+        not_before=more.not_before,
+        expires_at=more.expires_at,
+        revoked_at=more.revoked_at,
+        revoke_reason=more.revoke_reason,
+        cidrs=common.cidrs,
+        labels=common.labels if more.labels is None else more.labels,
     )
-    return fact, {slot.number: slot.verifier for slot in found.slots if slot.verifier is not None}
+    return fact, {slot.number: slot.verifier for slot in rows if slot.verifier is not None}
 
 
 class RowForm:
@@ -246,21 +331,19 @@ def read_texts(row: bytes) -> tuple[str, ...]:
     return _TEXTS.decode(row)
 
 
-def read_identity(name: bytes) -> tuple[str, Key]:
-    """The table and key that a row is named by."""
-    tag, *key = cast("list[Any]", msgspec.msgpack.decode(name))
-    return TABLES[tag], tuple(key)
-
-
 def _layout() -> str:
     """A name for the form of all rows: a base whose facts had other fields is not read, but made anew."""
     structs: list[type[msgspec.Struct]] = [
         *ENTITIES.values(),
         AllowlistEntry,
         SecretSlot,
+        Row,
         SlotRow,
+        CommonRow,
+        MoreRow,
         KeyRow,
         UserRow,
+        StandingRow,
         Words,
     ]
     told = [[one.__name__, *(f"{field.name}: {field.type}" for field in fields(one))] for one in structs]

@@ -13,7 +13,7 @@ from policy_service.engine.naming import Names
 from policy_service.language.policy import BuiltinCheck, ConditionCheck, Policy
 
 _LEVEL: Final = "    "
-_CIRCUMSTANCES: Final = "now, snapshot.revision, BUNDLE, key.id, key.kind, key.principal_id, key.workspace_id"
+_CIRCUMSTANCES: Final = "now, snapshot.revision, BUNDLE, key.id, common.kind, key.principal_id, common.workspace_id"
 """The last seven fields of a Decision, once the key is known."""
 
 _DENY: Final = re.compile(r"^( *)DENY (.+)$", re.MULTILINE)
@@ -22,21 +22,25 @@ _DENY: Final = re.compile(r"^( *)DENY (.+)$", re.MULTILINE)
 _CREDENTIAL: Final = """\
 credential = request.credential
 key = snapshot.keys[credential.key_id] if credential.outcome == "verified" else None
-end = None if key is None else key.slots.get(credential.slot)
+end = None if key is None else key.common.ends.get(credential.slot)
 if end is None:
     return Decision(*CREDENTIAL[credential.outcome], now, snapshot.revision, BUNDLE)
 """
 _REVOCATION: Final = """\
-workspace = key.workspace
-grants = (workspace.grants.get(key.principal_id) or key.grants()) if key.is_user else NOBODY
-if now >= end or now < key.starts or grants.suspended:
+common = key.common
+workspace = common.workspace
+if common.is_user:
+    grants = workspace.moved.get(key.principal_id, key.standing).grants or key.grants()
+else:
+    grants = NOBODY
+if now >= end or now < common.starts or grants.suspended:
     ending = REVOCATION[standing(key, credential.slot, now, suspended=grants.suspended)]
     DENY ending
 """
 _WORKSPACE: Final = """\
 resource, scope = request.resource, request.scope
 place = (resource.type, resource.id)
-if resource.workspace is not None and resource.workspace != key.workspace_id:
+if resource.workspace is not None and resource.workspace != common.workspace_id:
     DENY workspace_mismatch
 view = workspace.resources[place]
 if view is None and (resource.workspace is None or resource.type not in ACCEPTS_UNREGISTERED):
@@ -48,11 +52,11 @@ if on is None:
     DENY unknown_scope
 if resource.type not in on:
     DENY scope_resource_mismatch
-if scope not in (key.closure or snapshot.closure_of(key)):
+if scope not in (common.closure or snapshot.closure_of(key)):
     DENY insufficient_scope
 """
 _RBAC: Final = """\
-if key.is_user and scope not in roles.scopes:
+if common.is_user and scope not in roles.scopes:
     DENY role_not_granted
 """
 _RESOURCE_POLICY: Final = """\
@@ -64,7 +68,7 @@ if ending is not None:
     DENY ending
 """
 _IP_ALLOWLIST: Final = """\
-allowlist, cidrs = workspace.allowlist, key.networks
+allowlist, cidrs = workspace.allowlist, common.networks
 if point is WRONG or (point is ABSENT and not (allowlist is None and cidrs is None)):
     DENY invalid_source_ip
 if allowlist is not None and not bisect_right(allowlist.bounds, point) % 2:

@@ -13,6 +13,7 @@ from typing import Any, Final, Never, cast
 from policy_service.engine.base import NO_USER, FactBase
 from policy_service.engine.base_rows import UserRow
 from policy_service.engine.fold import Step, Verifiers
+from policy_service.engine.grants import Standing
 from policy_service.model.errors import StoreError
 from policy_service.model.facts import ENTITIES, ApiKey, Fact, Key, Membership, RoleBinding, User
 
@@ -34,18 +35,23 @@ Place = tuple[str, str]
 class FactTable:
     """Facts by entity and key, with the indices that decisions need: memberships by user, bindings by user and team.
 
+    Attributes:
+        verifiers: of the keys that were touched since the base, by id; empty where one is gone.
+        moved: by workspace and user, on what those stand who are not as the base says; for views, which fill it in.
+
     INVARIANT: it tells of any facts what a table without a base tells of them (test_base: fold from a base).
     """
 
-    __slots__ = ("_changed", "_members", "_of_team", "_of_user", "_verifiers", "base")
+    __slots__ = ("_changed", "_members", "_of_team", "_of_user", "base", "moved", "verifiers")
 
     def __init__(self, base: FactBase | None = None) -> None:
         self.base = base
         self._changed: defaultdict[str, dict[Key, Fact | None]] = defaultdict(dict)
-        self._verifiers: dict[str, Verifiers] = {}
+        self.verifiers: dict[str, Verifiers] = {}
         self._members: dict[Place, set[str]] = {}
         self._of_user: dict[Place, dict[str, RoleBinding]] = {}
         self._of_team: dict[Place, dict[str, RoleBinding]] = {}
+        self.moved: defaultdict[str, dict[str, Standing]] = defaultdict(dict)
 
     @property
     def weight(self) -> int:
@@ -77,12 +83,12 @@ class FactTable:
             fact = changed[key]
             return (fact, self._verifiers_of(key_id)) if isinstance(fact, ApiKey) else None
         found = None if self.base is None else self.base.api_key(key_id)
-        if found is None or key_id not in self._verifiers:
+        if found is None or key_id not in self.verifiers:
             return found
-        return found[0], self._verifiers[key_id]
+        return found[0], self.verifiers[key_id]
 
     def _verifiers_of(self, key_id: str) -> Verifiers:
-        verifiers = self._verifiers.get(key_id)
+        verifiers = self.verifiers.get(key_id)
         if verifiers is not None:
             return verifiers
         found = None if self.base is None else self.base.api_key(key_id)
@@ -91,18 +97,12 @@ class FactTable:
     def keep_verifiers(self, key_id: str, verifiers: Verifiers | None) -> None:
         """These are all of a key's verifiers from here on. None: there is no such key, nor ever was."""
         if verifiers is not None:
-            self._verifiers[key_id] = verifiers
+            self.verifiers[key_id] = verifiers
         elif self.base is None:
-            self._verifiers.pop(key_id, None)
+            self.verifiers.pop(key_id, None)
         else:
             # The same key made again starts with nothing, also where the base has secrets of it.
-            self._verifiers[key_id] = _NO_VERIFIERS
-
-    def key_row(self, key_id: str) -> bytes | None:
-        """The row of a key that is in the base as it is now; None where it is not, or has changed."""
-        if self.base is None or (key_id,) in self._changed[ApiKey.entity] or key_id in self._verifiers:
-            return None
-        return self.base.key_row(key_id)
+            self.verifiers[key_id] = _NO_VERIFIERS
 
     def standing_of(self, workspace: str, user: str) -> UserRow:
         """What a user's grants rest on."""
@@ -143,8 +143,17 @@ class FactTable:
         for fact, is_there in ((step.before, False), (step.after, True)):
             if isinstance(fact, Membership):
                 self._index_membership(fact, is_there)
+                self._move(fact.workspace, fact.user)
             elif isinstance(fact, RoleBinding):
                 self._index_binding(fact, is_there)
+                self._move(fact.workspace, fact.user)
+            elif isinstance(fact, User):
+                self._move(fact.workspace, fact.id)
+
+    def _move(self, workspace: str, user: str | None) -> None:
+        """Note of a user that the base is no longer right."""
+        if self.base is not None and user is not None and user not in self.moved[workspace]:
+            self.moved[workspace][user] = Standing()
 
     def _index_membership(self, fact: Membership, is_there: bool) -> None:
         place = (fact.workspace, fact.user)
@@ -179,10 +188,10 @@ class FactTable:
 
     def dismantled(self) -> Iterator[None]:
         """Give up all that has changed, some at each step."""
-        tables: list[dict[Any, Any]] = [*self._changed.values(), self._verifiers]
-        tables += [self._members, self._of_user, self._of_team]
-        # Whoever has kept it all the same gets an error, and no answer from half of the facts.
-        self.base = cast("FactBase", _Dismantled())
+        tables: list[dict[Any, Any]] = [*self._changed.values(), self.verifiers]
+        tables += [self._members, self._of_user, self._of_team, *self.moved.values()]
+        # Whoever has kept it all the same gets an error from here on, and no answer from what is left of the facts.
+        self.__init__(cast("FactBase", _Dismantled()))  # type: ignore[misc]  # as new, over nothing
         for table in tables:
             while table:
                 for _ in range(min(_STEP, len(table))):
@@ -191,7 +200,7 @@ class FactTable:
 
     def changed_keys(self) -> Iterator[tuple[str, tuple[ApiKey, Verifiers] | None]]:
         """The API keys that a next base must write anew, by id; None for those that are gone."""
-        ids = dict.fromkeys((*(key_id for (key_id,) in self._changed.get(ApiKey.entity, {})), *self._verifiers))
+        ids = dict.fromkeys((*(key_id for (key_id,) in self._changed.get(ApiKey.entity, {})), *self.verifiers))
         return ((key_id, self.api_key(key_id)) for key_id in ids)
 
     def changed_facts(self, entity: str) -> Mapping[Key, Fact | None]:

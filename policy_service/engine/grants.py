@@ -38,6 +38,23 @@ NOBODY: Final = Grants(False, (), NO_ROLES, {})
 """For service keys, and for a user who does not exist: nothing is granted."""
 
 
+class Standing:
+    """What a user stands on, or all users who stand on the same: their grants, once somebody has asked.
+
+    Attributes:
+        grants: None until then, and after a fact has changed that they rest on.
+    """
+
+    __slots__ = ("grants",)
+
+    def __init__(self) -> None:
+        self.grants: Grants | None = None
+
+
+UNKNOWN: Final = Standing()
+"""For keys that do not say on what their user stands: its `grants` stay None, and the workspace is asked."""
+
+
 def with_ancestors(direct: Iterable[str], team_of: Callable[[str], Team | None]) -> frozenset[str]:
     """The teams and all their ancestors. Ends on a cycle; a team that does not exist counts for nothing."""
     found: set[str] = set()

@@ -60,7 +60,7 @@ def effective_scopes(key: ApiKey, snapshot: Snapshot) -> frozenset[str]:
     grant. Says nothing about whether the key is valid.
     """
     snapshot.settle()
-    view = KeyView(key, snapshot.workspace(key.workspace))
+    view = KeyView.of_fact(key, snapshot.workspace(key.workspace))
     scopes = snapshot.closure_of(view)
     return scopes & view.grants().wide.scopes if view.is_user else scopes
 

@@ -105,17 +105,18 @@ def seen_part(request: Request, snapshot: Snapshot, decision: Decision, sight: S
     address = None if text is None or point is WRONG else _canonical(text, point)
     if key is None:
         return SeenPart(address)
-    listed, own = (None, None) if address is None else (key.workspace.allowlist, key.networks)
+    common = key.common
+    listed, own = (None, None) if address is None else (common.workspace.allowlist, common.networks)
     return SeenPart(
         address,
         None if listed is None else listed.narrowest(point),
         None if view is None else view.written or _write(view, snapshot),
         None if own is None else own.narrowest(point),
-        key.scopes,
+        common.scopes,
         None if view is None else view.fact.owner,
         view is not None,
-        sight.roles.names if key.is_user else None,
-        sight.grants.teams if key.is_user else None,
+        sight.roles.names if common.is_user else None,
+        sight.grants.teams if common.is_user else None,
     )
 
 

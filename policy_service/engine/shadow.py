@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import cast
 
 from policy_service.engine.closures import Closures
-from policy_service.engine.grants import Grants, ResourceKey
+from policy_service.engine.grants import Grants, ResourceKey, Standing
 from policy_service.engine.intervals import Intervals
 from policy_service.engine.program import Program
 from policy_service.engine.snapshot import Snapshot
@@ -50,7 +50,7 @@ class _Lens:
         view = self._snapshot.keys[key_id]
         if view is None:
             return None
-        return KeyView(view.fact, cast("WorkspaceView", _WorkspaceLens(view.workspace, self._closures)))
+        return KeyView.of_fact(view.fact, cast("WorkspaceView", _WorkspaceLens(view.workspace, self._closures)))
 
     def closure_of(self, key: KeyView) -> frozenset[str]:
         """The key's scopes and all they imply under the candidate."""
@@ -60,16 +60,16 @@ class _Lens:
 class _WorkspaceLens:
     """What generated code asks of a workspace: `allowlist`, `resources`, and a user's grants."""
 
-    __slots__ = ("_closures", "_view", "allowlist", "grants", "resources")
+    __slots__ = ("_closures", "_view", "allowlist", "moved", "resources")
 
     def __init__(self, view: WorkspaceView, closures: Closures) -> None:
         self._view = view
         self._closures = closures
         self.allowlist: Intervals | None = view.allowlist
-        self.grants: dict[str, Grants] = {}
+        self.moved: dict[str, Standing] = {}
         self.resources = _ResourceLens(view)
 
-    def grants_of(self, user_id: str) -> Grants:
+    def grants_of(self, user_id: str, _standing: Standing) -> Grants:
         """What a user has under the candidate."""
         return self._view.grants_under(user_id, self._closures)
 

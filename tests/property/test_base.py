@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections import Counter
+from itertools import islice, product
 
 import msgspec
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_service.engine import snapshot as snapshot_module
-from policy_service.engine.base import FactBase
+from policy_service.engine.base import Contents, FactBase, hash_of
+from policy_service.engine.base_rows import KeyRow, UserRow, common_of
 from policy_service.engine.decide import decide
 from policy_service.engine.snapshot import Snapshot
 from policy_service.engine.views import KeyView
@@ -25,6 +27,7 @@ from policy_service.model.facts import (
     Bundle,
     Fact,
     IpAllowlist,
+    Key,
     LedgerShard,
     Membership,
     Resource,
@@ -136,13 +139,19 @@ def feed_of(batches: list[tuple[list[Effect], dict[str, dict[int, bytes]]]]) -> 
     return changes
 
 
+TOLD = tuple(
+    name
+    for name, value in vars(KeyView).items()
+    if isinstance(value, property) and name not in ("workspace", "networks", "closure")
+)
+
+
 def view_of(snapshot: Snapshot, key_id: str) -> object:
     """All that a view of a key tells."""
     view = snapshot.keys[key_id]
     if view is None:
         return None
-    names = [name for name in KeyView.__slots__ if name not in ("_known", "workspace", "networks", "closure")]
-    told = {name: getattr(view, name) for name in [*names, "fact", "verifiers", "identity"]}
+    told = {name: getattr(view, name) for name in TOLD}
     return told, view.networks is None, view.workspace is snapshot.workspace(view.workspace_id)
 
 
@@ -190,12 +199,42 @@ def test_what_a_base_holds_does_not_depend_on_how_its_facts_came(
     first = base_of(whole)
     second = base_of(Snapshot(PROGRAMS, first))
     tables = first.contents.extents
-    assert {name: dict(first.rows(name)) for name in tables} == {name: dict(second.rows(name)) for name in tables}
+    assert {name: set(first.texts(name)) for name in tables} == {name: set(second.texts(name)) for name in tables}
     for fact in whole.facts():
         assert first.fact(fact.entity, fact.key()) == fact
     assert first.fact("user", ("acme", "nobody")) is None
     assert first.fact("membership", ("acme", "nowhere", "a")) is None
     assert first.fact("planet", ("mars",)) is None
+
+
+@given(BATCHES, st.data())
+def test_what_a_key_says_of_its_user_is_what_the_user_s_own_row_says(
+    batches: list[tuple[list[Effect], dict[str, dict[int, bytes]]]], data: st.DataObject
+) -> None:
+    """However often a base was made of a base, and whatever happened to users in between."""
+    changes = feed_of(batches)
+    cuts = data.draw(st.sets(st.integers(0, len(changes)), max_size=3)) | {len(changes)}
+    snapshot = Snapshot(PROGRAMS)
+    for number in range(len(changes) + 1):
+        if number in cuts:
+            snapshot = based(snapshot)
+            assert snapshot.base is not None
+            for row in snapshot.base.keys():  # noqa: SIM118 - the rows of its keys: it is no dict
+                assert_right(snapshot.base, row)
+        for change in changes[number : number + 1]:
+            snapshot.apply(change)
+
+
+def assert_right(base: FactBase, row: KeyRow) -> None:
+    """A key says nothing, or the truth; and it says it of every user without bindings."""
+    common = common_of(row, base.contents.words)
+    user = base.standing_of(common.workspace, row.principal_id)
+    if row.standing_row is None:
+        assert not common.is_user or user.suspended is None or user.bindings
+        return
+    said = base.contents.words.standings[row.standing_row]
+    assert common.is_user
+    assert (said.workspace, UserRow(said.suspended, said.teams, ())) == (common.workspace, user)
 
 
 @given(cases(max_requests=4), st.integers(1, 4), st.integers(1, 3))
@@ -250,55 +289,108 @@ def test_a_snapshot_weighs_what_was_changed_since_its_base(
     assert other.weight == len(changed)
 
 
-@given(BATCHES, st.sampled_from(["layout", "table", "slots", "modulus"]), st.integers(-(1 << 62), 1 << 62))
+@given(
+    BATCHES,
+    st.sampled_from(["layout", "modulus", "rows_end", "start", "end", "entries", "slots", "checks"]),
+    st.integers(-(1 << 62), 1 << 62) | st.integers(0, 1 << 16),
+)
 def test_a_base_that_contradicts_itself_is_not_used(
     batches: list[tuple[list[Effect], dict[str, dict[int, bytes]]]], member: str, value: int
 ) -> None:
-    """Whatever its contents say of its layout, its table and its modulus: they hold, or the file is refused."""
+    """Whatever its contents say of its layout, its tables and its modulus: all is in the buffer, or it is refused."""
     whole = Snapshot(PROGRAMS)
     for change in feed_of(batches):
         whole.apply(change)
     body = b"".join(whole.packed(MODULUS))
     contents = FactBase(body).contents
     start = int.from_bytes(body[-8:], "little")
-    other = msgspec.structs.replace(contents, **{member: str(value) if member == "layout" else value})
-    altered = body[:start] + msgspec.json.encode(other) + body[-8:]
-    fits = {"table": 0 < value <= start - 8 * contents.slots, "slots": 0 < value <= (start - contents.table) // 8}
-    if fits.get(member, member == "modulus" and value > 0):
+    if member in ("layout", "modulus", "rows_end"):
+        other = msgspec.structs.replace(contents, **{member: str(value) if member == "layout" else value})
+    else:
+        user = msgspec.structs.replace(contents.extents["user"], **{member: value})
+        other = msgspec.structs.replace(contents, extents={**contents.extents, "user": user})
+    altered = body[:start] + msgspec.msgpack.encode(other) + body[-8:]
+    taken = contents_of(altered)
+    if isinstance(taken, str):
+        assert taken == "snapshot_unfit"
         return
-    with pytest.raises(StoreError) as raised:
-        FactBase(altered)
-    assert raised.value.code == "snapshot_unfit"
+    assert (taken.layout, taken.modulus > 0) == (contents.layout, True)
+    for one in taken.extents.values():
+        assert 0 <= one.start <= one.end <= taken.rows_end <= one.entries
+        assert one.slots.bit_count() == 1
+        assert one.entries + 8 * one.slots <= one.checks <= start
+
+
+def contents_of(body: bytes) -> Contents | str:
+    """What a base says of itself, or the code of the error that comes instead."""
+    try:
+        return FactBase(body).contents
+    except StoreError as error:
+        return error.code
 
 
 @given(BATCHES, st.data())
-def test_a_flipped_byte_in_a_row_is_an_error_and_never_another_fact(
+def test_a_flipped_byte_is_an_error_and_never_another_fact_nor_none(
     batches: list[tuple[list[Effect], dict[str, dict[int, bytes]]]], data: st.DataObject
 ) -> None:
-    """The file's own hash was right when it was opened: this is what the disk did to it later."""
+    """In rows and in the tables by which they are found. The file's own hash was right when it was opened: this is what
+    the disk did to it later.
+    """
     whole = Snapshot(PROGRAMS)
     for change in feed_of(batches):
         whole.apply(change)
     body = bytearray(b"".join(whole.packed(MODULUS)))
     contents = FactBase(bytes(body)).contents
-    place = data.draw(st.integers(8, contents.table - 1)) if contents.table > 8 else 0
-    body[place] ^= data.draw(st.integers(1, 255)) if place else 0
+    tables = [(one.entries, one.entries + 8 * one.slots) for one in contents.extents.values()]
+    taken = [place for start, end in tables for place in range(start, end) if body[place]]
+    places = st.sampled_from([7, *range(8, contents.rows_end), *taken])
+    for place in data.draw(st.lists(places, max_size=2)):
+        body[place] = data.draw(st.just(0) | st.integers(0, 255)) if place > 7 else body[place]
     base = FactBase(bytes(body))
     for fact in whole.facts():
-        assert read_again(base, fact) in (fact, "snapshot_damaged")
+        assert read_again(base, fact.entity, fact.key()) in (fact, "snapshot_damaged")
+    for entity, size in (("user", 2), ("api_key", 1), ("ip_allowlist", 1), ("membership", 3)):
+        for key in product(("acme", "a", "b"), repeat=size):
+            assert read_again(base, entity, key) in (whole.fact(entity, key), "snapshot_damaged")
 
 
-def read_again(base: FactBase, fact: Fact) -> Fact | str | None:
+def read_again(base: FactBase, entity: str, key: Key) -> Fact | str | None:
     """A fact as the base tells it, or the code of the error that comes instead."""
     try:
-        return base.fact(fact.entity, fact.key())
+        return base.fact(entity, key)
     except StoreError as error:
         return error.code
 
 
-@given(st.binary(max_size=64) | st.binary(max_size=64).map(lambda tail: b"facts 1\n" + tail))
+def test_a_lost_entry_is_noticed_by_whoever_looks_for_its_row() -> None:
+    """An allowlist that cannot be found is no allowlist that is off."""
+    feed = Feed()
+    feed.put(IpAllowlist(workspace="acme", enabled=True))
+    whole = Snapshot(PROGRAMS)
+    for change in feed.changes:
+        whole.apply(change)
+    body = bytearray(b"".join(whole.packed(MODULUS)))
+    extent = FactBase(bytes(body)).contents.extents["ip_allowlist"]
+    body[extent.entries : extent.entries + 8 * extent.slots] = bytes(8 * extent.slots)
+    base = FactBase(bytes(body))
+    assert read_again(base, "ip_allowlist", ("acme",)) == "snapshot_damaged"
+    with pytest.raises(StoreError):
+        Snapshot(PROGRAMS, base).workspace("acme")
+
+
+@given(st.binary(max_size=64) | st.binary(max_size=64).map(lambda tail: b"facts 2\n" + tail))
 def test_what_is_no_base_is_not_taken_for_one(noise: bytes) -> None:
     """Nor do its mistakes come out as anything but the error that says so."""
     with pytest.raises(StoreError) as raised:
         FactBase(noise)
     assert raised.value.code == "snapshot_unfit"
+
+
+@pytest.mark.parametrize("shape", ["k{:011d}", "{:08d}-key", "key-{:x}-0000000000000000", "{:07d}"])
+@pytest.mark.parametrize("modulus", [MODULUS, 3_458_764_513_820_540_943, 4_611_686_018_427_387_847])
+def test_names_that_count_up_are_spread_over_the_table(shape: str, modulus: int) -> None:
+    """A search in a table that is half full begins at a place that it shares with few: ids are often in order."""
+    slots = 1 << 14
+    begins = Counter(hash_of(shape.format(number).encode(), modulus) % slots for number in range(slots // 2))
+    assert max(begins.values()) <= 10
+    assert len(begins) > slots // 4

@@ -42,29 +42,35 @@ def test_what_there_is_not_is_never_kept() -> None:
     assert len(kept) == 0
 
 
-def test_for_one_more_the_eldest_goes() -> None:
-    """Of all dicts that share the room; it is made anew when it is asked for again."""
-    make, room = Maker(), Room(2)
+def test_when_the_younger_half_is_full_the_older_one_goes() -> None:
+    """Of all dicts that share the room; what was asked for again in the meantime stays, all else is made anew."""
+    make, room = Maker(), Room(4)
     first: Kept[int, int] = Kept(make, room)
     second: Kept[int, int] = Kept(make, room)
-    assert (first[2], second[4], first[6]) == (4, 8, 12)
-    assert (dict(first), dict(second)) == ({6: 12}, {4: 8})
-    assert first[2] == 4
-    assert (dict(first), dict(second)) == ({6: 12, 2: 4}, {})
-    assert make.made == [2, 4, 6, 2]
+    assert (first[2], second[4]) == (4, 8)
+    assert (dict(first), dict(second)) == ({}, {})
+    assert [*first.there(), *second.there()] == [4, 8]
+    assert (first[2], first[6]) == (4, 12), "the second one fills it"
+    assert ([*first.there()], [*second.there()]) == ([4, 12], [])
+    assert make.made == [2, 4, 6]
+    assert (first[2], second[4]) == (4, 8)
+    assert make.made == [2, 4, 6, 4]
 
 
 def test_what_was_forgotten_already_is_no_trouble() -> None:
-    """Its turn to go comes all the same."""
-    make, room = Maker(), Room(1)
+    """Young or old: it is made anew, and its turn to go comes all the same."""
+    make, room = Maker(), Room(6)
     kept: Kept[int, int] = Kept(make, room)
     assert kept[2] == 4
-    del kept[2]
-    assert kept[4] == 8
-    assert dict(kept) == {4: 8}
+    kept.forget(2)
+    assert (kept[4], kept[4], kept[6]) == (8, 8, 12)
+    assert [*kept.there()] == [8, 12]
+    kept.forget(4)
+    assert (kept[4], kept[2]) == (8, 4)
+    assert make.made == [2, 4, 6, 4, 2]
+    kept.forget_all()
     room.empty()
-    assert kept[6] == 12
-    assert dict(kept) == {4: 8, 6: 12}, "an emptied room knows nothing of what was there"
+    assert (kept[6], kept[2], [*kept.there()]) == (12, 4, [12, 4]), "an emptied room knows nothing of what was there"
 
 
 def test_more_workspaces_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

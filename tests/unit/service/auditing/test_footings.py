@@ -6,23 +6,29 @@ from typing import Any
 
 import pytest
 
+from policy_service.engine.snapshot import Snapshot
 from policy_service.engine.views import KeyView
 from policy_service.model.changes import Effect
-from policy_service.model.facts import ENTITIES
+from policy_service.model.facts import ENTITIES, ApiKey
 from policy_service.service.auditing.footings import Footing, Footings
+from tests.worlds import Programs
 
 HERE = "acme"
 PLACE = (HERE, "pipeline", "etl-1")
 
 
-class Key(KeyView):
-    """All that footings look at of a key."""
-
-    __slots__ = ()
-
-    def __init__(self, principal: str) -> None:
-        self.workspace_id = HERE
-        self.principal_id = principal
+def key_of(principal: str) -> KeyView:
+    """A key of this user."""
+    fact = ApiKey(
+        id=f"key-of-{principal}",
+        workspace=HERE,
+        principal_kind="user",
+        principal_id=principal,
+        scopes=(),
+        slots=(),
+        created_at=0,
+    )
+    return KeyView.of_fact(fact, Snapshot(Programs()).workspace(HERE))
 
 
 class Ground:
@@ -32,7 +38,7 @@ class Ground:
         self.footings = Footings()
         self.there = {name: Footing() for name in ("ada", "bob", "nobody")}
         for name, footing in self.there.items():
-            key = None if name == "nobody" else Key(name)
+            key = None if name == "nobody" else key_of(name)
             self.footings.add_key(footing, f"key-of-{name}", f"credential of {name}".encode(), key)
         self.there["place"] = self.footings.of_place(PLACE)
 
