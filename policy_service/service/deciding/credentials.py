@@ -14,22 +14,23 @@ from __future__ import annotations
 
 import hmac
 import os
+from collections.abc import Iterable
 from hashlib import blake2s
 from typing import Final
 
 import msgspec
 
-from policy_service.engine.fold import Verifiers
 from policy_service.engine.snapshot import Snapshot
 from policy_service.model.api_key import MAX_LENGTH, parse_api_key
 from policy_service.model.errors import StoreError
-from policy_service.model.facts import ApiKey
 from policy_service.model.request import MALFORMED, MISSING, UNKNOWN, Credential
 from policy_service.service.peppers import Peppers
 
 REMEMBERED: Final = 8192
 """Verified keys remembered at least; never more than twice as many. Each takes some 300 bytes."""
 _DUMMY: Final = bytes(32)
+_NOBODY: Final = "nobody/12345"
+"""As long as the id of a key, and none: no id has a stroke."""
 
 
 class _Verified(msgspec.Struct, gc=False):
@@ -124,38 +125,40 @@ class Credentials:
         if parts is None:
             return MALFORMED
         view = snapshot.keys[parts.id]
-        if view is None:
-            hmac.compare_digest(self._peppers.verifier(self._peppers.current, text), _DUMMY)
-            return UNKNOWN
-        key, verifiers = view.unpacked()
-        credential = self._verify(key, verifiers, text)
-        slot = credential.slot
-        if slot is not None:
-            self._remember(mark, _Verified(credential, key.id, slot, verifiers[slot], snapshot.revision))
-        return credential
+        secrets = ((1, self._peppers.current, None),) if view is None else view.secrets()
+        found = self._matching(secrets, text)
+        if view is not None and found is not None:
+            slot, verifier = found
+            credential = Credential("verified", view.id, slot)
+            self._remember(mark, _Verified(credential, view.id, slot, verifier, snapshot.revision))
+            return credential
+        if view is not None:
+            # An unknown id was looked for in vain, and so must one be whose secret was wrong: that tells ids too.
+            snapshot.keys[_NOBODY]
+        return UNKNOWN
 
-    def _verify(self, key: ApiKey, verifiers: Verifiers, text: str) -> Credential:
-        found: int | None = None
+    def _matching(self, secrets: Iterable[tuple[int, str, bytes | None]], text: str) -> tuple[int, bytes] | None:
+        """The slot and the verifier that a text matches; None where it matches none."""
+        found: tuple[int, bytes] | None = None
         missing: str | None = None
-        for slot in key.slots:
-            if not self._peppers.knows(slot.pepper_id):
+        for slot, pepper_id, expected in secrets:
+            if not self._peppers.knows(pepper_id):
                 # A secret under a retired pepper is known to nobody any more; under a missing one it cannot be judged.
-                if slot.pepper_id not in self._peppers.retired:
-                    missing = slot.pepper_id
+                if pepper_id not in self._peppers.retired:
+                    missing = pepper_id
                 hmac.compare_digest(self._peppers.verifier(self._peppers.current, text), _DUMMY)
                 continue
-            computed = self._peppers.verifier(slot.pepper_id, text)
-            expected = verifiers.get(slot.number)
+            computed = self._peppers.verifier(pepper_id, text)
             matches = hmac.compare_digest(computed, expected or _DUMMY)
             # Every slot is compared, whichever matches: the time does not tell which secret was shown.
-            found = slot.number if matches and expected is not None else found
+            found = (slot, expected) if matches and expected is not None else found
         if found is not None:
-            return Credential("verified", key.id, found)
+            return found
         if missing is not None:
             raise StoreError(
                 "pepper_not_loaded", f"pepper `{missing}` is not loaded; add it to the pepper file and restart"
             )
-        return UNKNOWN
+        return None
 
     def fingerprint(self, text: str) -> str:
         """A keyed fingerprint of a presented text that is not a known key, for records and logs."""
