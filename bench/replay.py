@@ -248,6 +248,7 @@ def main() -> None:
         ("shards", 4),
         ("seed", 1),
         ("unknown", 0),
+        ("jobs", 2),
     ):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--distinct", action="store_true", help="no request is asked twice")

@@ -90,6 +90,26 @@ def test_without_their_parent_helpers_end() -> None:
     assert len(done.stdout.split()) == 2
 
 
+def test_an_interrupt_ends_all_of_them_in_silence() -> None:
+    """A terminal sends it to the helpers too."""
+    program = (
+        "import time\n"
+        "from policy_service.ledger.helpers import Helpers\n"
+        "try:\n"
+        "    with Helpers(2, lambda task, tell: time.sleep(60)) as helpers:\n"
+        "        print('ready', flush=True)\n"
+        "        list(helpers.results([1, 2, 3]))\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
+    )
+    command, pipe = [sys.executable, "-c", program], subprocess.PIPE
+    with subprocess.Popen(command, start_new_session=True, stdout=pipe, stderr=pipe) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.communicate(timeout=30) == (b"interrupted\n", b"")
+
+
 def test_there_are_processors() -> None:
     """At least this one."""
     assert processors() >= 1
