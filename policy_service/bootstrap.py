@@ -7,7 +7,6 @@ The heavy adapters (FastAPI, SQLAlchemy with Alembic) are imported by the functi
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import subprocess
 import sys
@@ -32,6 +31,7 @@ from policy_service.service.deciding.decisions import Answered, Decisions
 from policy_service.service.deciding.gate import Gate
 from policy_service.service.deciding.key_uses import KeyUses
 from policy_service.service.deciding.shadow import Shadow
+from policy_service.service.following.collector import kept_facts
 from policy_service.service.following.crew import Member
 from policy_service.service.following.follower import Follower
 from policy_service.service.following.replica import DIVERGED, Replica
@@ -117,7 +117,7 @@ def services(
     try:
         built = build(settings, store, peppers, member, makes_snapshots=makes_snapshots)
         built.bundles.use(make)
-        with _kept():
+        with kept_facts():
             _catch_up(built)
         yield built
     finally:
@@ -157,20 +157,6 @@ def _catch_up(built: Services) -> None:
     except StoreError as error:
         if built.replica.failure is not error or error.code == DIVERGED:
             raise
-
-
-@contextmanager
-def _kept() -> Iterator[None]:
-    """While facts are read, and of those that were: nothing looks for garbage among them, which takes half of the time.
-
-    They are freed all the same when they are replaced.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def build(

@@ -29,6 +29,15 @@ NO = 1
 _MANY: Final = 10_000
 """Of fewer records a rate says nothing."""
 
+Against = Annotated[
+    list[Path] | None,
+    typer.Option("--against", metavar="FILE", help="Checkpoints that were kept elsewhere; may be repeated."),
+]
+Revocation = Annotated[
+    Path | None,
+    typer.Option("--revocation", metavar="RECEIPT", help="Also show what was decided on a key after it was revoked."),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -37,16 +46,8 @@ def register(app: typer.Typer) -> None:
 
 def verify_ledger(
     context: typer.Context,
-    against: Annotated[
-        list[Path] | None,
-        typer.Option("--against", metavar="FILE", help="Checkpoints that were kept elsewhere; may be repeated."),
-    ] = None,
-    revocation: Annotated[
-        Path | None,
-        typer.Option(
-            "--revocation", metavar="RECEIPT", help="Also show what was decided on a key after it was revoked."
-        ),
-    ] = None,
+    against: Against = None,
+    revocation: Revocation = None,
     public_key: PublicKey = None,
     jobs: Jobs = None,
     data_dir: DataDir = None,

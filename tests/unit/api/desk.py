@@ -107,3 +107,16 @@ def problem_code(response: httpx.Response, status: int) -> str:
     assert document["type"] == f"/docs#{code}"
     assert isinstance(code, str)
     return code
+
+
+def ok(response: httpx.Response, status: int = 200) -> Any:
+    """The data of a good answer, after a look at its envelope."""
+    assert response.status_code == status, response.text
+    document = response.json()
+    assert list(document) == ["data", "revision", "next_cursor"]
+    return document["data"]
+
+
+def key_of(tenant: Desk, *scopes: str, **more: Any) -> Any:
+    body = {"principal": {"kind": "service", "id": "admin"}, "scopes": list(scopes or ("pipelines:run",)), **more}
+    return ok(tenant.call("POST", "/v1/keys", body), 201)
