@@ -19,10 +19,13 @@ from policy_service.analysis.coverage import CHAIN
 from policy_service.analysis.encode.chain import conditions_on, rules_on
 from policy_service.analysis.encode.terms import Truth, both
 from policy_service.analysis.gaps import Gap, NewTest, Suggestions
+from policy_service.analysis.goal_checks import GoalCheck, Seen
 from policy_service.analysis.goal_formulas import RESOURCE_POLICY, GoalFormulas
 from policy_service.analysis.new_tests import Bench
+from policy_service.analysis.situation import Situation
 from policy_service.analysis.slices import Slice, reaching
 from policy_service.analysis.solving import Budget, Solver, Unknown, otherwise
+from policy_service.analysis.trials import Trials
 from policy_service.language.policy import ConditionCheck, Policy
 
 Advance = Callable[[int], None]
@@ -55,7 +58,7 @@ def suggest(
         bench: where new tests are tried; a gap that one closes by the way needs no test of its own.
         advance: told how many gaps are settled.
 
-    Cost: some ten milliseconds a gap; more where many rules can apply to one request.
+    Cost: some ten milliseconds a gap; more for whether a rule decides, where many rules can apply to one request.
     """
     return _Suggester(policy, missing, bench, budget, advance).all()
 
@@ -66,6 +69,7 @@ class _Suggester:
         self._bench = bench
         self._budget = budget
         self._advance = advance
+        self._trials = Trials(policy)
         self._order = {gap: place for place, gap in enumerate(missing)}
         self._open = {gap: _Open(gap, _slices(policy, gap)) for gap in missing}
         self._tests: list[NewTest] = []
@@ -86,10 +90,20 @@ class _Suggester:
     def _look_at(self, part: Slice) -> None:
         for gap in [one.gap for one in self._open.values() if part in one.parts]:
             self._try_names(gap, part)
+        self._try_guesses(part)
         about = [one for one in self._open.values() if part in one.parts]
+        alone = [one for one in about if one.gap.type != CHAIN and (one.gap.atom or one.gap.goal != "deciding")]
+        for name in dict.fromkeys(one.gap.rule for one in alone):
+            # What a rule's own condition comes to is no matter of the other rules: a hundred times less to say.
+            self._ask([one for one in alone if one.gap.rule == name], part, _only(self._policy, str(part.type), name))
+        self._ask([one for one in about if one not in alone], part, self._policy)
+
+    def _ask(self, about: Sequence[_Open], part: Slice, policy: Policy) -> None:
+        """By the solver, in the world of these rules."""
+        about = [one for one in about if one.gap in self._open]
         if not about or self._is_late(about):
             return
-        formulas = GoalFormulas(self._policy, part)
+        formulas = GoalFormulas(policy, part)
         goals = [(one, formulas.goal(one.gap)) for one in about if not self._budget.is_spent]
         if self._is_late(about):
             return
@@ -114,6 +128,27 @@ class _Suggester:
             found = self._bench.by_names(gap, part.scope, part.type)
             if found is not None:
                 self._take(found)
+
+    def _try_guesses(self, part: Slice) -> None:
+        """Without the solver, on requests made of what each rule compares with."""
+        by_rule: dict[str, list[Gap]] = {}
+        for one in self._open.values():
+            if part in one.parts and one.gap.type != CHAIN:
+                by_rule.setdefault(one.gap.rule, []).append(one.gap)
+        for rule in self._policy.resources[str(part.type)].rules if by_rule else ():
+            if self._budget.is_spent:
+                return
+            tried = [*self._trials.ways_of_rule(rule, part)] if rule.name in by_rule else []
+            for gap in by_rule.get(rule.name, ()):
+                self._try(gap, tried)
+
+    def _try(self, gap: Gap, tried: Sequence[tuple[Situation, Seen]]) -> None:
+        check = GoalCheck(self._policy, gap)
+        for situation in (one for one, seen in tried if gap in self._open and check(seen)):
+            found = self._bench.test_for(gap, situation)
+            if found is not None:
+                self._take(found)
+                return
 
     def _settle(self, one: _Open, goal: Truth, part: Slice, formulas: GoalFormulas, solver: Solver) -> None:
         try:
@@ -187,6 +222,13 @@ class _Suggester:
             conditions = [one for one in conditions if one not in foreign]
         paths = frozenset[str]().union(*(one.reads() for one in conditions))
         return [text for path, text in sorted(bounds.items()) if path in paths]
+
+
+def _only(policy: Policy, type_: str, name: str) -> Policy:
+    """The same policy with one rule on a type, and none on others."""
+    resource = policy.resources[type_]
+    rules = tuple(one for one in resource.rules if one.name == name)
+    return msgspec.structs.replace(policy, resources={type_: msgspec.structs.replace(resource, rules=rules)})
 
 
 def _slices(policy: Policy, gap: Gap) -> tuple[Slice, ...]:

@@ -17,6 +17,8 @@ from policy_service.analysis.slices import Slice
 from policy_service.analysis.worlds import snapshot_of
 from policy_service.engine.conditions.evaluate import Fault, evaluate
 from policy_service.engine.link import compile_policy
+from policy_service.language.atoms import atoms
+from policy_service.language.ir import Condition
 from policy_service.language.policy import BuiltinCheck, Policy, Rule
 
 RESOURCE_POLICY: Final = ("resource_policy", None)
@@ -34,6 +36,8 @@ _TAKEN: Final = frozenset(
 """What a background tells, besides declared values: whatever is no name of the request's own."""
 _MAX_BACKGROUNDS: Final = 6
 _MAX_FELLOWS: Final = 64
+_WAYS: Final = 2
+_MAX_WAYS: Final = 24
 _KEPT: Final = 4
 """Guesses that satisfy one condition, to be tried whole."""
 
@@ -79,6 +83,32 @@ class Trials:
                     if speaks_for(rule, seen):
                         self._prefer(part, background)
                     yield seen
+
+    def ways_of_rule(self, rule: Rule, part: Slice) -> Iterator[tuple[Situation, Seen]]:
+        """Requests that show the parts of a rule's condition in as many ways as guesses do, before two backgrounds."""
+        if part.scope is None or part.type is None:
+            return
+        for given in self._different(rule, part.type):
+            for background in self._of_slice(part)[:_WAYS]:
+                situation = built(self._policy, part.scope, part.type, {**background, **given})
+                seen = self.see(situation)
+                if seen is not None:
+                    yield situation, seen
+
+    def _different(self, rule: Rule, type_: str) -> Iterator[Given]:
+        """One guess for each way in which the atomic conditions can come out together."""
+        parts = () if rule.condition is None else atoms(rule.condition)
+        alone = [Condition(one.expr.__class__.__name__, one.expr) for one in parts]
+        found: set[tuple[bool | None, ...]] = set()
+        conditions = [] if rule.condition is None else [rule.condition]
+        for given in self.guesser(type_).givens(conditions, rule.patterns):
+            values = [evaluate(one, given.__getitem__) for one in alone]
+            way = tuple(None if isinstance(value, Fault) else value for value in values)
+            if way not in found:
+                found.add(way)
+                yield given
+            if len(found) == _MAX_WAYS:
+                return
 
     def _built(self, part: Slice, given: Given) -> Iterator[Seen]:
         seen = self.see(built(self._policy, str(part.scope), str(part.type), given))
