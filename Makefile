@@ -42,9 +42,9 @@ run: $(RUNTIME) ## Serve on 127.0.0.1:8000, with a demo data directory in ./data
 demo-keys: $(RUNTIME) ## Issue fresh demo keys for ./data
 	@$(SERVICE) demo --fresh-keys --data-dir $(DATA) --port $(PORT)
 
-test: $(READY) ## Every test, real databases and servers included
+test: $(READY) ## Every test, real databases and servers included; the same examples each time (HYPOTHESIS_PROFILE=default draws new ones)
 	@$(BIN)/python -m compileall -q policy_service # else every server that a test starts does it again, where nothing may write bytecode
-	@$(PYTEST) -n 2 --dist worksteal
+	@HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(PYTEST) -n 2 --dist worksteal
 
 check: lint types imports dependencies docs ## Everything that CI checks besides the tests
 

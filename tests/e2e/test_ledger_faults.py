@@ -18,7 +18,7 @@ from policy_service.ledger.keys import load_verifiers
 from policy_service.ledger.layout import contents, shards
 from policy_service.ledger.record import DecisionRecord
 from policy_service.ledger.sealing import packed_lines
-from tests.e2e.processes import Server, answer, one_line, process
+from tests.e2e.processes import Server, answer, command, one_line
 from tests.unit.api.desk import problem_code
 from tests.unit.ledger.disks import fill, remount, small_disk
 from tests.waiting import until
@@ -111,7 +111,7 @@ def test_a_full_disk_stops_the_deciding_and_space_starts_it_again(house: House) 
 def test_a_read_only_folder_is_told_at_start(house: House) -> None:
     with small_disk(house.folder):
         remount(house.folder, "ro")
-        done = process("serve", "--port", "0", "--data-dir", house.data_dir)
+        done = command("serve", "--port", "0", "--data-dir", house.data_dir)
         line = one_line(done)
         assert "read-only file system" in line
         assert str(house.folder) in line
@@ -224,7 +224,7 @@ def test_a_lost_signing_key_is_never_made_anew(house: House) -> None:
     """Another key would be another log: whoever lost it is told, by `init` and by `serve`."""
     (house.data_dir / "signing.key").unlink()
     for arguments in (("init",), ("serve", "--port", "0")):
-        line = one_line(process(*arguments, "--data-dir", house.data_dir))
+        line = one_line(command(*arguments, "--data-dir", house.data_dir))
         assert "[missing_signing_key]" in line
         assert "restore it from a backup" in line
     with Server(house.data_dir, POLICY_SERVICE_LEDGER_DURABILITY="off") as server:
@@ -232,5 +232,5 @@ def test_a_lost_signing_key_is_never_made_anew(house: House) -> None:
 
 
 def test_a_sink_that_is_none_is_told_at_start(house: House) -> None:
-    line = one_line(process("serve", "--port", "0", "--data-dir", house.data_dir, POLICY_SERVICE_CHECKPOINT_SINK="s3"))
+    line = one_line(command("serve", "--port", "0", "--data-dir", house.data_dir, POLICY_SERVICE_CHECKPOINT_SINK="s3"))
     assert "[invalid_checkpoint_sink]" in line

@@ -92,14 +92,14 @@ def test_what_fits_is_found_whatever_is_asked_for(store: Store) -> None:
     changes = fill(store, 80)
     rng = random.Random(1)
     hits = 0
-    for _ in range(250):
+    for _ in range(100):
         query, newest_first = random_query(rng), rng.random() < 0.5
         after, limit, window = rng.choice((0, 0, 40)), rng.choice((1, 3, 100)), rng.choice((2, 5, 1000))
         expected = [change for change in changes if query.fits(change) and change.revision > after]
         found = pages(store, query, newest_first, limit, window, after, rng.choice((0, 150, PAGE_CHARS)))
         assert found == (expected[::-1] if newest_first else expected), query
         hits += bool(found)
-    assert hits > 60
+    assert hits > 24
 
 
 def test_a_page_ends_where_it_ended_whatever_came_since(store: Store) -> None:
