@@ -13,8 +13,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 KEPT: Final = 65_536
-"""How many views and grants a snapshot over a base keeps: some 25 MB. A quarter of them takes a fifth more in the median
-decision by Zipf's law over a million keys, and saves a worker 15 to 25 MB."""
+"""How many views and grants a snapshot over a base keeps: some 25 MB. A quarter of them takes a fifth more in the
+median decision by Zipf's law over a million keys, and saves a worker 15 to 25 MB."""
 
 
 class Room:
