@@ -31,6 +31,7 @@ from bench.peers.targets import body_of, filled
 from bench.questions import Question, questions
 from bench.workloads import World
 from policy_service.bootstrap import environment
+from policy_service.service.policies.workshop import Workshop
 from policy_service.settings import load_settings
 
 CONNECTIONS: Final = 32
@@ -166,7 +167,7 @@ def main() -> None:
         key = filled(Path(name, "data"), Path(name, "policies"), world)
         settings, adapters = load_settings(data_dir=Path(name, "data")), environment()
         print(f"{world.rules} rules, {world.keys} keys, {options.questions} questions: each decision")
-        with adapters.serving(settings, None) as services:
+        with Workshop() as workshop, adapters.serving(settings, None, workshop.make) as services:
             app = adapters.public_app(services, settings)
             with adapters.ledger(settings, services):
                 uvloop.run(measure(app, adapters.protocol(app, settings), key, world, options))
