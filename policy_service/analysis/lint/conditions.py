@@ -163,12 +163,16 @@ def _of_call(call: ir.Call) -> Iterator[Comparison]:
 
 
 def _values_in_facts(documents: Documents, policy: Policy) -> Iterator[tuple[str, str]]:
-    """Texts that attributes have by default, and in the facts of the tests."""
+    """Texts that attributes have by default and in the facts of the tests, and whom those facts name."""
     for type_, resource in policy.resources.items():
         for attribute in resource.attributes:
             yield from ((f"{type_} {ATTRIBUTE_PREFIX}{attribute.name}", text) for text in _texts(attribute.default))
     for root in documents.places("tests/"):
         yield from _in_tests(root)
+
+
+_NAMED: Final = (("teams", "principal.teams"), ("users", "principal.id"), ("services", "principal.id"))
+"""Facts of the tests whose names conditions compare with."""
 
 
 def _in_tests(place: Place | None) -> Iterator[tuple[str, str]]:
@@ -179,6 +183,9 @@ def _in_tests(place: Place | None) -> Iterator[tuple[str, str]]:
             for name, _key, value in members(child(facts, section) if facts else None):
                 resource = name if section == "resources" else name_of(child(value, "resource") or value)
                 yield from _attribute_texts(resource.partition(":")[0], child(value, "attributes"))
+        for section, path in _NAMED:
+            for name, _key, _value in members(child(facts, section) if facts else None):
+                yield path, name
 
 
 def _items(place: Place) -> list[Place]:

@@ -114,6 +114,18 @@ def test_a_value_much_like_another_one_is_told() -> None:
     assert "lone-value" not in [code for _, code in found({**files, "tests/a.yaml": claim})]
 
 
+def test_a_name_much_like_one_of_the_tests_facts_is_told() -> None:
+    """Teams, users and services stand in no rule file: the facts of the tests are what an author has of them."""
+    written = {"principal.teams": '"{}" in principal.teams', "principal.id": 'principal.id == "{}"'}
+    sections = {"teams": "principal.teams", "users": "principal.id", "services": "principal.id"}
+    for section, path in sections.items():
+        tests = {"tests/a.yaml": f"facts: {{{section}: {{deployers: {{}}}}}}\ntests: []\n"}
+        for name, expected in (("deployer", ["lone-value"]), ("deployers", []), ("warehouse", [])):
+            files = well(thing=f"default: allow\n{thing(rule(written[path].format(name)))}")
+            codes = [code for _, code in found({**files, **tests}) if code == "lone-value"]
+            assert codes == expected, (section, name)
+
+
 def test_twins_are_told_once() -> None:
     """However they are written."""
     rules = "  - {name: a, effect: deny, resources: ['x*', xy]}\n  - {name: b, effect: deny, resources: ['x*']}"
