@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from policy_service.engine.attributes import claimed_value, known_value, owner_of, source_point
+from policy_service.engine.key_view import KeyView
 from policy_service.engine.snapshot import Snapshot
-from policy_service.engine.views import KeyView
 from policy_service.language.ir import Condition, Type
 from policy_service.language.policy import Policy
 from policy_service.language.variables import ATTRIBUTE_PREFIX, CONTEXT_PREFIX, STANDARD

@@ -9,9 +9,9 @@ from __future__ import annotations
 import msgspec
 
 from policy_service.engine.endings import CREDENTIAL
+from policy_service.engine.key_view import KeyView
 from policy_service.engine.snapshot import Snapshot
 from policy_service.engine.standing import standing
-from policy_service.engine.views import KeyView
 from policy_service.model.address import address_point
 from policy_service.model.facts import ApiKey
 from policy_service.model.reasons import ALLOWED

@@ -13,8 +13,9 @@ from policy_service.model.request import Request
 from policy_service.model.values import ABSENT
 
 if TYPE_CHECKING:
+    from policy_service.engine.key_view import KeyView
     from policy_service.engine.snapshot import Snapshot
-    from policy_service.engine.views import KeyView, ResourceView
+    from policy_service.engine.views import ResourceView
 
 
 class Decide(Protocol):

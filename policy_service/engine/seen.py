@@ -18,9 +18,10 @@ import msgspec
 from msgspec import Raw
 
 from policy_service.engine.attributes import source_point
+from policy_service.engine.key_view import KeyView
 from policy_service.engine.program import Sight
 from policy_service.engine.snapshot import Snapshot
-from policy_service.engine.views import KeyView, ResourceView
+from policy_service.engine.views import ResourceView
 from policy_service.language.policy import Policy
 from policy_service.model.address import address_point, address_text
 from policy_service.model.canonical import canonical_text

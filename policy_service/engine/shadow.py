@@ -13,9 +13,10 @@ from typing import cast
 from policy_service.engine.closures import Closures
 from policy_service.engine.grants import Grants, ResourceKey, Standing
 from policy_service.engine.intervals import Intervals
+from policy_service.engine.key_view import KeyView
 from policy_service.engine.program import Program
 from policy_service.engine.snapshot import Snapshot
-from policy_service.engine.views import KeyView, ResourceView, WorkspaceView
+from policy_service.engine.views import ResourceView, WorkspaceView
 from policy_service.model.decision import Decision
 from policy_service.model.request import Request
 

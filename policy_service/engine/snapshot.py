@@ -18,9 +18,10 @@ from policy_service.engine.fact_table import FactTable
 from policy_service.engine.fold import DecodedChange, Step, Verifiers, decode, diverged, verify
 from policy_service.engine.grants import Standing
 from policy_service.engine.kept import KEPT, Kept, Room
+from policy_service.engine.key_view import Common, KeyView, read_key_view
 from policy_service.engine.ports import ProgramSource
 from policy_service.engine.program import Program
-from policy_service.engine.views import WORKSPACE_FACTS, Common, KeyView, WorkspaceView, read_key_view
+from policy_service.engine.views import WORKSPACE_FACTS, WorkspaceView
 from policy_service.model.changes import GENESIS_HASH, Change
 from policy_service.model.errors import StoreError
 from policy_service.model.facts import ActiveBundle, ApiKey, Fact, Key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from policy_service.engine.views import KeyView
+from policy_service.engine.key_view import KeyView
 
 REFUSALS: Final = ("revoked_key", "expired_key", "key_not_yet_valid", "principal_suspended")
 """What `standing` may answer, in the order in which it looks."""

@@ -14,8 +14,8 @@ from policy_service.engine import snapshot as snapshot_module
 from policy_service.engine.base import Contents, FactBase, hash_of
 from policy_service.engine.base_rows import KeyRow, UserRow, common_of
 from policy_service.engine.decide import decide
+from policy_service.engine.key_view import KeyView
 from policy_service.engine.snapshot import Snapshot
-from policy_service.engine.views import KeyView
 from policy_service.model.canonical import canonical_text
 from policy_service.model.changes import Change, ChangeDraft, Effect
 from policy_service.model.errors import StoreError

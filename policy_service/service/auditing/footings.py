@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from policy_service.engine.views import KeyView
+from policy_service.engine.key_view import KeyView
 from policy_service.model.changes import Effect
 from policy_service.model.facts import (
     ActiveBundle,

@@ -21,11 +21,11 @@ from typing import Final, NamedTuple
 import msgspec
 
 from policy_service.engine.decide import no_policy
+from policy_service.engine.key_view import FOREVER, KeyView
 from policy_service.engine.program import Program
 from policy_service.engine.reads import check_conditions, paths_read, type_conditions
 from policy_service.engine.seen import seen
 from policy_service.engine.snapshot import Snapshot
-from policy_service.engine.views import FOREVER, KeyView
 from policy_service.language.policy import ConditionCheck, Policy
 from policy_service.language.variables import ATTRIBUTE_PREFIX, CONTEXT_PREFIX
 from policy_service.ledger.record import RecordedFacts

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from policy_service.analysis.remedies import texts_in
 from policy_service.analysis.situation import Situation
 from policy_service.engine.grants import with_ancestors
+from policy_service.engine.key_view import KeyView
 from policy_service.engine.snapshot import Snapshot
-from policy_service.engine.views import KeyView
 from policy_service.language.ir import Condition
 from policy_service.language.policy import ConditionCheck, Policy
 from policy_service.model.facts import (

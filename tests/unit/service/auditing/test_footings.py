@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from policy_service.engine.key_view import KeyView
 from policy_service.engine.snapshot import Snapshot
-from policy_service.engine.views import KeyView
 from policy_service.model.changes import Effect
 from policy_service.model.facts import ENTITIES, ApiKey
 from policy_service.service.auditing.footings import Footing, Footings
