@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import json
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import uvicorn
@@ -185,3 +186,33 @@ def asked(
     shown = [] if key is None else [f"Authorization: Bearer {key}"]
     lines = [f"POST {path} HTTP/{version}", "Host: x", *shown, f"Content-Length: {len(body)}", *headers]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+
+BODY = json.dumps({"scope": "pipelines:run", "resource": "pipeline:etl"}).encode()
+
+
+def plain(lanes: Lanes, *headers: str) -> bytes:
+    """A request that the lane takes."""
+    return asked(BODY, key=lanes.keys["operator"], headers=headers)
+
+
+def state(wire: Wire) -> State:
+    """Where a connection of the lane is."""
+    assert isinstance(wire.protocol, LaneProtocol)
+    return wire.protocol._state
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    """One scenario to its end, within a minute."""
+
+    async def whole() -> None:
+        async with asyncio.timeout(60):
+            await scenario()
+
+    asyncio.run(whole())
+
+
+async def until_closed(wire: Wire) -> None:
+    """Wait until the connection was let go; `run` bounds it."""
+    while not wire.transport.is_closed:
+        await asyncio.sleep(0.01)

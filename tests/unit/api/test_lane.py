@@ -4,56 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from policy_service.api.entrance import EntranceSettings
 from policy_service.api.lane import FREE, LaneProtocol, State, lane_protocol
-from policy_service.api.lane_turns import MOST_BYTES
-from policy_service.api.plain_heads import MOST_HEADS, PlainHeads, read_plain_head
 from policy_service.model.address import Network, parse_network
 from policy_service.model.errors import StoreError
-from policy_service.service.peppers import Peppers
 from tests.fakes import MemoryLog
-from tests.lanes import Lanes, Wire, asked
+from tests.lanes import BODY, Lanes, asked, plain, run, state, until_closed
 from tests.unit.service.house import OPERATOR
-
-BODY = json.dumps({"scope": "pipelines:run", "resource": "pipeline:etl"}).encode()
 
 
 @pytest.fixture
 def lanes() -> Lanes:
     """An application of its own."""
     return Lanes()
-
-
-def plain(lanes: Lanes, *headers: str) -> bytes:
-    """A request that the lane takes."""
-    return asked(BODY, key=lanes.keys["operator"], headers=headers)
-
-
-def state(wire: Wire) -> State:
-    """Where a connection of the lane is."""
-    assert isinstance(wire.protocol, LaneProtocol)
-    return wire.protocol._state
-
-
-def run(scenario: Callable[[], Awaitable[None]]) -> None:
-    """One scenario to its end, within a minute."""
-
-    async def whole() -> None:
-        async with asyncio.timeout(60):
-            await scenario()
-
-    asyncio.run(whole())
-
-
-async def until_closed(wire: Wire) -> None:
-    """Wait until the connection was let go; `run` bounds it."""
-    while not wire.transport.is_closed:
-        await asyncio.sleep(0.01)
 
 
 def slow_disk(lanes: Lanes) -> MemoryLog:
@@ -229,85 +196,6 @@ def test_a_client_that_does_not_read_is_left_to_the_route(lanes: Lanes) -> None:
         assert wire.transport.written.startswith(b"HTTP/1.1 200 OK\r\n")
 
     run(scenario)
-
-
-def test_the_requests_of_one_turn_are_decided_together_and_recorded_in_one_write(lanes: Lanes) -> None:
-    """Of whichever connection; each answer goes to the one that asked."""
-
-    async def scenario() -> None:
-        wires = [lanes.connect(lanes.lane) for _ in range(5)]
-        for number, wire in enumerate(wires):
-            wire.protocol.data_received(plain(lanes, f"X-Request-Id: of-{number}"))
-            assert state(wire) is State.ANSWERING
-            assert not wire.transport.written
-        await asyncio.sleep(0)
-        for number, wire in enumerate(wires):
-            assert state(wire) is FREE
-            assert b"x-request-id: of-%d\r\n" % number in wire.transport.written
-        assert [len(written) for written in lanes.log.writes] == [5]
-
-    run(scenario)
-
-
-def test_a_turn_with_much_to_answer_is_answered_before_it_is_over(lanes: Lanes) -> None:
-    """Else those who came first would wait for all of it, and its records would be in no cache any more."""
-
-    async def scenario() -> None:
-        wires = [lanes.connect(lanes.lane) for _ in range(8)]
-        long = json.dumps({"scope": "a:b", "resource": "pipeline:x", "context": {"big": "x" * 7000}}).encode()
-        for number in range(3 * MOST_BYTES // len(long)):
-            wires[number % 8].protocol.data_received(asked(long, key=lanes.keys["operator"]))
-            if state(wires[number % 8]) is State.ANSWERING and number % 8 == 7:
-                await asyncio.sleep(0)
-        assert max(map(len, lanes.log.writes)) <= MOST_BYTES // len(long) + 1
-
-    run(scenario)
-
-
-def test_the_trouble_of_one_is_no_trouble_of_those_of_the_same_turn(lanes: Lanes) -> None:
-    """One key is under a pepper that is not loaded, one request is too large: theirs alone is refused."""
-    peppers = lanes.house.peppers
-    before = Peppers(peppers.current, peppers._peppers)
-    peppers.adopt(peppers.with_pepper("p2", b"2" * 32))
-    lost = lanes.house.key("acme", principal="lost")
-    lanes.house.replica.catch_up()
-    vars(peppers).update(vars(before), generation=7)
-
-    async def scenario() -> None:
-        bodies = [
-            {"scope": "a:b", "resource": "pipeline:x"},
-            {"scope": "a:b", "resource": "pipeline:x", "key": lost.text},
-            {"scope": "a:b", "resource": "pipeline:x", "context": {"big": "x" * 9000}},
-            {"scope": "a:b", "resource": "pipeline:x"},
-        ]
-        wires = [lanes.connect(lanes.lane) for _ in bodies]
-        for wire, body in zip(wires, bodies, strict=True):
-            wire.protocol.data_received(asked(json.dumps(body).encode(), key=lanes.keys["operator"]))
-        await asyncio.sleep(0)
-        assert [int(wire.transport.written[9:12]) for wire in wires] == [200, 503, 413, 200]
-        assert len(lanes.log.lines()) == 2
-
-    run(scenario)
-
-
-def test_a_turn_that_cannot_be_answered_ends_its_connections(lanes: Lanes, caplog: pytest.LogCaptureFixture) -> None:
-    """They would wait for ever. It is a bug, and the log has it; nothing that callers sent is in there."""
-
-    def breaks(*_: Any) -> Any:
-        raise ZeroDivisionError("strange")
-
-    lanes.lane.answers.answer_row = breaks
-
-    async def scenario() -> None:
-        wires = [lanes.connect(lanes.lane) for _ in range(2)]
-        for wire in wires:
-            wire.protocol.data_received(plain(lanes))
-        await asyncio.sleep(0)
-        assert all(wire.transport.is_closed and not wire.transport.written for wire in wires)
-
-    run(scenario)
-    assert "requests could not be answered" in caplog.text
-    assert lanes.keys["operator"] not in caplog.text
 
 
 @pytest.mark.parametrize("way", ["lane", "route"])
@@ -517,47 +405,6 @@ def test_an_answer_that_cannot_be_sent_ends_its_connection_and_no_other(
         assert "an answer could not be sent" in caplog.text
 
     run(scenario)
-
-
-def test_a_remembered_head_shows_no_key(lanes: Lanes) -> None:
-    """In no representation, however deep it stands in another."""
-    head = lanes.lane.answers.heads.find(plain(lanes))
-    assert head is not None
-    assert head.manners is not None
-    shown = repr([head, head.manners, lanes.lane.answers.heads])
-    assert "…" in shown
-    assert not any(key in shown for key in lanes.keys.values())
-
-
-def test_heads_are_remembered_up_to_a_bound() -> None:
-    """And such as name one request are not."""
-    heads = PlainHeads()
-    for number in range(MOST_HEADS + 10):
-        request = asked(BODY, headers=(f"X-Number: {number}",))
-        assert heads.find(request) is heads.find(request)
-        assert heads.find(request) is not None
-    assert len(heads._known) == 10
-    named = asked(BODY, headers=("X-Request-Id: seven",))
-    assert heads.find(named) is not heads.find(named)
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"POST /decide HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
-        b"POST /decide HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
-        b"POST /decide HTTP/1.1\r\n\r\n",
-        b"POST /decide HTTP/1.1\r\nContent-Length: 65537\r\n\r\n",
-        b"POST /decide HTTP/1.1\r\nContent-Length: 00000000002\r\n\r\n",
-        b"POST /decide/batch HTTP/1.1\r\nContent-Length: 4194305\r\n\r\n",
-        b"POST /decide\r\nContent-Length: 2\r\n\r\n",
-        b"PUT /decide HTTP/1.1\r\nContent-Length: 2\r\n\r\n",
-        b"POST /decide HTTP/1.1\r\nContent-Length: 2\r\nBad Name: x\r\n\r\n",
-    ],
-)
-def test_what_is_no_plain_head(raw: bytes) -> None:
-    """More than a head, no body, one past the limit, no HTTP."""
-    assert read_plain_head(raw) is None
 
 
 def test_the_setting_turns_it_off(monkeypatch: pytest.MonkeyPatch, lanes: Lanes) -> None:
