@@ -17,6 +17,7 @@ from policy_service.analysis.encode.terms import Truth, both
 from policy_service.analysis.gaps import Gap
 from policy_service.analysis.goal_checks import GoalCheck, Seen
 from policy_service.analysis.goal_formulas import RESOURCE_POLICY, GoalFormulas
+from policy_service.analysis.questions import Questions
 from policy_service.analysis.slices import Slice, reaching
 from policy_service.analysis.solving import Budget, Solver
 from policy_service.analysis.trials import Trials
@@ -31,39 +32,18 @@ _TOLD: Final[tuple[Literal["satisfied", "unsatisfied", "faulted", "deciding"], .
 )
 
 
-class CheckQuestions:
-    """Questions about one condition check.
-
-    Attributes:
-        unknown: the goals of which nobody can tell; they count as possible.
-        bounds: what proofs about it have not looked at.
-    """
+class CheckQuestions(Questions[CheckGoal]):
+    """Questions about one condition check."""
 
     def __init__(self, policy: Policy, check: ConditionCheck, trials: Trials) -> None:
+        super().__init__([one for one in reaching(policy, check.name) if check.resource_type in (None, one.type)])
         self._policy = policy
         self._check = check
         self._trials = trials
-        self._parts = [one for one in reaching(policy, check.name) if check.resource_type in (None, one.type)]
-        self._known: dict[CheckGoal, bool] = {}
         self._asked: dict[tuple[Slice, bool], tuple[GoalFormulas, Solver, Mapping[CheckGoal, Truth]]] = {}
         names = [one.name for one in policy.chain]
         self._is_behind_rules = names.index(check.name) > names.index(RESOURCE_POLICY)
         self._goals = {goal: GoalCheck(policy, Gap(CHAIN, check.name, goal, check.span)) for goal in _TOLD}
-        self.unknown: set[CheckGoal] = set()
-        self.bounds: set[str] = set()
-
-    def can(self, goal: CheckGoal, budget: Budget) -> bool:
-        """Whether some request brings it about; True where that is not known."""
-        if goal not in self._known:
-            answers = []
-            for part in self._parts:
-                answers.append(self._ask(goal, part, budget))
-                if answers[-1]:
-                    break
-            if None in answers and True not in answers:
-                self.unknown.add(goal)
-            self._known[goal] = any(answer is not False for answer in answers)
-        return self._known[goal]
 
     def _ask(self, goal: CheckGoal, part: Slice, budget: Budget) -> bool | None:
         if budget.is_spent:
@@ -85,12 +65,6 @@ class CheckQuestions:
         if goal == "reached":
             return next(iter(self._goals.values())).is_reached(seen.decision)
         return self._goals[goal](seen)
-
-    def _settled(self, formulas: GoalFormulas, answer: bool | None) -> bool | None:
-        if answer is False and formulas.world.bounds:
-            self.bounds |= set(formulas.world.bounds.values())
-            return None
-        return answer
 
     def _formulas(
         self, part: Slice, budget: Budget, *, with_rules: bool

@@ -16,6 +16,7 @@ from policy_service.analysis.concrete import Concretizer, readable
 from policy_service.analysis.encode.terms import Truth, both, either
 from policy_service.analysis.goal_checks import Seen, is_about
 from policy_service.analysis.goal_formulas import GoalFormulas
+from policy_service.analysis.questions import Questions
 from policy_service.analysis.slices import Slice
 from policy_service.analysis.solving import Budget, Solver
 from policy_service.analysis.trials import Trials, outcome, speaks, speaks_for
@@ -28,27 +29,20 @@ RULE_GOALS: Final[tuple[RuleGoal, ...]] = ("applies", "satisfied", "unsatisfied"
 request would be decided otherwise, or for another reason."""
 
 
-class RuleQuestions:
+class RuleQuestions(Questions[RuleGoal]):
     """Questions about one rule.
 
     Args:
         parts: the slices that it can apply in.
-
-    Attributes:
-        unknown: the goals of which nobody can tell; they count as possible.
-        bounds: what proofs about it have not looked at.
     """
 
     def __init__(self, policy: Policy, type_: str, rule: Rule, parts: Sequence[Slice], trials: Trials) -> None:
+        super().__init__(parts)
         self._policy = policy
         self._resource = policy.resources[type_]
         self._rule = rule
-        self._parts = parts
         self._trials = trials
-        self._known: dict[RuleGoal, bool] = {}
         self._alone: dict[Slice, tuple[GoalFormulas, Solver]] = {}
-        self.unknown: set[RuleGoal] = set()
-        self.bounds: set[str] = set()
 
     def look(self) -> None:
         """Try a few requests of the first slice; what they show is known then.
@@ -94,19 +88,6 @@ class RuleQuestions:
         """Other rules that have a say in a request."""
         return [rule for rule in self._trials.speaking(part, seen) if rule is not self._rule]
 
-    def can(self, goal: RuleGoal, budget: Budget) -> bool:
-        """Whether some request brings it about; True where that is not known."""
-        if goal not in self._known:
-            answers = []
-            for part in self._parts:
-                answers.append(self._ask(goal, part, budget))
-                if answers[-1]:
-                    break
-            if None in answers and True not in answers:
-                self.unknown.add(goal)
-            self._known[goal] = any(answer is not False for answer in answers)
-        return self._known[goal]
-
     def _ask(self, goal: RuleGoal, part: Slice, budget: Budget) -> bool | None:
         if budget.is_spent:
             return None
@@ -127,13 +108,6 @@ class RuleQuestions:
             "reached": both(subject.reached, speaking),
             "deciding": both(subject.reached, subject.decides),
         }
-
-    def _settled(self, formulas: GoalFormulas, answer: bool | None) -> bool | None:
-        """INVARIANT: a list that a proof looked at only in part proves nothing (test_rule_proofs)."""
-        if answer is False and formulas.world.bounds:
-            self.bounds |= set(formulas.world.bounds.values())
-            return None
-        return answer
 
     def _formulas(self, part: Slice, budget: Budget, fellows: list[Rule]) -> tuple[GoalFormulas, Solver]:
         """The rule with some of its fellows, and none else."""
