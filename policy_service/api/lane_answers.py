@@ -189,12 +189,15 @@ class LaneAnswers:
         """What is asked, where it can be decided together with others; else the answer."""
         head, body, guest = asked
         trace = self._trace(head)
-        caller = None if moment is None else self._caller(head, guest, moment)
-        if caller is None:
+        try:
+            caller = None if moment is None else self._caller(head, guest, moment)
+            ask = None if caller is None or head.is_batch else read_question(body, trace)
+        except Exception as error:  # as the outermost of the route's middleware does; nobody else's turn ends with it
+            return self._failed(head, guest.peer, trace, error)
+        if caller is None or (ask is None and not head.is_batch):
             return self._explained(head, body, guest.peer, trace)
-        ask = None if head.is_batch else read_question(body, trace)
         if ask is None or ask.min_revision is not None:
-            return self._alone(caller, head, body, guest.peer, trace, asked_at)
+            return self._alone(caller, head, body, guest.peer, trace, asked_at, ask)
         one = _Plain(head, body, guest.peer, trace, caller, ask)
         plain.append(one)
         return one
@@ -204,7 +207,9 @@ class LaneAnswers:
         try:
             decided = self._decisions.decide_each([(one.caller, one.ask) for one in plain])
         except Exception:  # whose trouble it is will be seen: nothing is decided or recorded yet
-            return [self._alone(one.caller, one.head, one.body, one.peer, one.trace, asked_at) for one in plain]
+            return [
+                self._alone(one.caller, one.head, one.body, one.peer, one.trace, asked_at, one.ask) for one in plain
+            ]
         group = decided.group
         group.then(partial(self._count, decided.held, group, asked_at))
         return [self._told(one, answered, group) for one, answered in zip(plain, decided.held, strict=True)]
@@ -222,16 +227,26 @@ class LaneAnswers:
             return self._refused(asked.head, asked.body, asked.peer, asked.trace, answered)
         try:
             text = decision_text(answered, asked.ask.scope)
-        except Exception as error:  # as the outermost of the route's middleware does
+        except Exception as error:  # as above
             return self._failed(asked.head, asked.peer, asked.trace, error)
         return LaneAnswer(asked.head, asked.peer, asked.trace, None, group, None, text)
 
     def _alone(
-        self, caller: Caller, head: PlainHead, body: bytes, peer: str | None, trace: Trace, asked_at: float
+        self,
+        caller: Caller,
+        head: PlainHead,
+        body: bytes,
+        peer: str | None,
+        trace: Trace,
+        asked_at: float,
+        ask: Ask | None,
     ) -> LaneAnswer | None:
-        """One answer by itself: to a batch, or to what has to be explained or has a trouble of its own."""
+        """One answer by itself: to a batch (then `ask` is None), or to a question with a trouble of its own."""
         try:
-            answer = (self._batch if head.is_batch else self._decide)(caller, head, body, peer, trace)
+            if ask is None:
+                answer = self._batch(caller, head, body, peer, trace)
+            else:
+                answer = self._decide(caller, head, ask, peer, trace)
         except PolicyServiceError as error:
             return self._refused(head, body, peer, trace, error)
         except Exception as error:  # as above
@@ -257,19 +272,16 @@ class LaneAnswers:
         names = self._make_name(40)
         return Trace(names[:32], names[32:64], names[64:])
 
-    def _decide(
-        self, caller: Caller, head: PlainHead, body: bytes, peer: str | None, trace: Trace
-    ) -> LaneAnswer | None:
-        """A decision; None where the question has to be explained, or must wait."""
-        ask = read_question(body, trace)
-        if ask is None or (ask.min_revision is not None and ask.min_revision > self._replica.revision):
+    def _decide(self, caller: Caller, head: PlainHead, ask: Ask, peer: str | None, trace: Trace) -> LaneAnswer | None:
+        """A decision; None where it must wait."""
+        if ask.min_revision is not None and ask.min_revision > self._replica.revision:
             return None
         decided = self._decisions.decide(caller, ask)
         text = decision_text(decided.held, ask.scope)
         return LaneAnswer(head, peer, trace, None, decided.group, None, text, (decided.held,))
 
     def _batch(self, caller: Caller, head: PlainHead, body: bytes, peer: str | None, trace: Trace) -> LaneAnswer | None:
-        """The decisions of a batch, likewise."""
+        """The decisions of a batch; None where it has to be explained, or must wait."""
         asks = read_batch(body, trace)
         reached = self._replica.revision
         if asks is None or any(ask.min_revision is not None and ask.min_revision > reached for ask in asks):

@@ -138,8 +138,8 @@ class Decisions:
     ) -> Held[list[Answered | PolicyServiceError]]:
         """In rows: all keys are checked, then all is decided, then told.
 
-        The processor has one step's code and tables at hand for all of them: single decisions of a full turn take a
-        third of the time that they take one after the other (`python -m bench.lane`).
+        The processor has one step's code and tables at hand for all of them: single decisions of a full turn take
+        half of the time that they take one after the other (`python -m bench.lane`).
         """
         troubles = [None if ask.min_revision is None else self._reach(ask) for _, ask in pairs]
         snapshot = self._replica.view()

@@ -10,6 +10,9 @@ import pytest
 
 from policy_service.api.lane import FREE, State
 from policy_service.api.lane_turns import MOST_BYTES
+from policy_service.api.plain_questions import read_question
+from policy_service.api.tracing import Trace
+from policy_service.service.deciding.decisions import Ask
 from policy_service.service.peppers import Peppers
 from tests.lanes import Lanes, asked, plain, run, state
 
@@ -97,3 +100,26 @@ def test_a_turn_that_cannot_be_answered_ends_its_connections(lanes: Lanes, caplo
     run(scenario)
     assert "requests could not be answered" in caplog.text
     assert lanes.keys["operator"] not in caplog.text
+
+
+def test_a_bug_in_reading_one_request_is_a_500_for_that_one(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those of the same turn are answered."""
+
+    def breaks_once(body: bytes, trace: Trace) -> Ask | None:
+        if trace.request_id == "bad":
+            raise ZeroDivisionError("strange")
+        return read_question(body, trace)
+
+    monkeypatch.setattr("policy_service.api.lane_answers.read_question", breaks_once)
+
+    async def scenario() -> None:
+        wires = [lanes.connect(lanes.lane) for _ in range(3)]
+        for wire, name in zip(wires, ("good", "bad", "fine"), strict=True):
+            wire.protocol.data_received(plain(lanes, f"X-Request-Id: {name}"))
+        await asyncio.sleep(0)
+        assert [int(wire.transport.written[9:12]) for wire in wires] == [200, 500, 200]
+
+    run(scenario)
+    assert "unexpected ZeroDivisionError" in caplog.text
